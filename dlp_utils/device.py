@@ -17,9 +17,9 @@ MIB = 2**20
 def device(prefer=None):
     """Return the `torch.device` to work on: cuda, else mps, else cpu.
 
-    `prefer` ("cuda", "cuda:1", "mps", "cpu" or a `torch.device`) asks for one device and raises `RuntimeError`
-    where this machine does not have it. Under `torchrun` each process gets its own GPU, and the variable
-    ACCELERATE_USE_CPU=1, which Accelerate knows too, keeps everything on the cpu.
+    `prefer` ("cuda", "cuda:1", "mps", "cpu" or a `torch.device`) asks for one device and raises
+    `RuntimeError` where this machine does not have it. Under `torchrun` each process gets its own GPU, and the
+    variable ACCELERATE_USE_CPU=1, which Accelerate knows too, keeps everything on the cpu.
     """
     import torch
 
@@ -29,8 +29,8 @@ def device(prefer=None):
         gpus = torch.cuda.device_count() if wanted.type == "cuda" else int(mps)
         if wanted.type in ("cuda", "mps") and (wanted.index or 0) >= gpus:
             raise RuntimeError(
-                f"device {str(wanted)!r} was asked for, but PyTorch sees {gpus} {wanted.type} device(s) here; "
-                "choose a GPU runtime, or call device() to take what there is"
+                f"device {str(wanted)!r} was asked for, but PyTorch sees {gpus} {wanted.type} device(s) "
+                "here; choose a GPU runtime, or call device() to take what there is"
             )
         return wanted
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes", "on"):
@@ -60,9 +60,8 @@ def choose(**by_profile):
     A missing or unknown profile raises `TypeError`, on every machine alike.
     """
     if set(by_profile) != set(PROFILES):
-        raise TypeError(
-            f"choose needs exactly one value for each of {', '.join(PROFILES)}; got {', '.join(by_profile) or 'none'}"
-        )
+        given = ", ".join(by_profile) or "none"
+        raise TypeError(f"choose needs one value for each of {', '.join(PROFILES)}; it got {given}")
     return by_profile[profile()]
 
 
@@ -74,7 +73,7 @@ def generator(seed, device="cpu"):
 
 
 def seed_everything(seed):
-    """Seed `random`, NumPy and torch (all devices) with `seed`, and return a fresh cpu generator of that seed.
+    """Seed `random`, NumPy and torch (all devices) with `seed`; return a fresh cpu generator of that seed.
 
     The seed must lie between 0 and 2**32 - 1, which is what NumPy takes.
     """
@@ -121,7 +120,7 @@ def _peak_bytes():
 
 
 def machine():
-    """Describe this machine in one line: processor, cores, memory, accelerator, versions; no host or user name."""
+    """Describe this machine in one line: processor, cores, memory, GPU and versions; no host or user name."""
     import psutil
     import torch
 
@@ -158,9 +157,9 @@ def estimate(build, example_batch, step, config, device="cuda"):
     """Estimate the cost of one training step without running it, on fake tensors of `device`.
 
     `build(config)` makes the model, `example_batch(config, device)` a batch, `step(model, batch)` the loss or
-    a dict with "loss". Returns `{"parameters", "flops", "activation_mb"}`: the count of parameters, the floating
-    point operations of one forward pass, and the tensors kept for the backward pass in MiB. No GPU is needed.
-    A tensor left on the cpu raises, as it would on the real device.
+    a dict with "loss". Returns `{"parameters", "flops", "activation_mb"}`: the count of parameters, the
+    floating point operations of one forward pass, and the tensors kept for the backward pass in MiB.
+    No GPU is needed. A tensor left on the cpu raises, as it would on the real device.
     """
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
@@ -183,7 +182,7 @@ def estimate(build, example_batch, step, config, device="cuda"):
         loss = result["loss"] if isinstance(result, dict) else result
         if loss.device.type != torch.device(device).type:
             raise RuntimeError(
-                f"the loss lies on {loss.device}, not on {device}; create its tensors on the batch's device"
+                f"the loss lies on {loss.device}; create its tensors on {device}, like the batch"
             )
         for tensor in (*model.parameters(), *model.buffers()):
             kept.pop(tensor.untyped_storage()._cdata, None)
