@@ -1,0 +1,259 @@
+"""Run a reader's code so that nothing it does can break the kernel, and tell a stub from an answer."""
+
+import contextlib
+import ctypes
+import dis
+import functools
+import inspect
+import io
+import linecache
+import signal
+import sys
+import threading
+import time
+import traceback
+import types
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).parent)
+PRINT_LIMIT = 300  # characters of the reader's own output that are kept
+
+
+class OutOfTime(BaseException):
+    """Raised inside code that runs too long; no Exception, so that `except Exception` lets it pass."""
+
+
+@dataclass
+class Outcome:
+    """What a guarded call did: a value or an error, and what it printed and warned."""
+
+    value: object = None
+    error: BaseException | None = None
+    printed: str = ""
+    warned: list = field(default_factory=list)
+
+
+class _Shortened(io.StringIO):
+    def write(self, text):
+        if (room := PRINT_LIMIT + 1 - self.tell()) > 0:
+            super().write(text[:room])
+        return len(text)
+
+
+def call(function, *args, seconds):
+    """Call `function(*args)` for at most `seconds` and return the Outcome; no exception gets out.
+
+    On the main thread of a POSIX system a repeating alarm breaks even loops that swallow exceptions;
+    elsewhere the call runs in a thread of its own. A call into C code cannot be broken before it returns.
+    """
+    out = _Shortened()
+    alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        value, error = (_call_with_alarm if alarm else _call_in_thread)(
+            functools.partial(function, *args), seconds
+        )
+    warned = list(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))
+    return Outcome(value, error, out.getvalue(), warned)
+
+
+def _call_with_alarm(function, seconds):
+    armed, rings = True, 0
+
+    def again(frame, event, arg):
+        if event == "line":
+            raise OutOfTime
+        return again
+
+    def ring(signum, frame):
+        nonlocal rings
+        if not armed:
+            return
+        rings += 1
+        if (
+            rings > 1
+        ):  # the first exception was swallowed: raise at the next line too, which lies in the handler
+            while frame is not None and frame.f_code is not _call_with_alarm.__code__:
+                frame.f_trace = again
+                frame = frame.f_back
+            sys.settrace(again)
+        raise OutOfTime
+
+    tracer, start = sys.gettrace(), time.monotonic()
+    old_handler = signal.signal(signal.SIGALRM, ring)
+    old_delay, old_interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
+    value = error = None
+    try:
+        try:
+            value = function()
+        finally:
+            armed = False
+    except BaseException as caught:
+        error = caught
+    armed = False
+    sys.settrace(tracer)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, old_handler)
+    if old_delay:  # somebody else's alarm, such as a test runner's: give it back what time it has left
+        left = max(old_delay - (time.monotonic() - start), 0.001)
+        signal.setitimer(signal.ITIMER_REAL, left, old_interval)
+    return value, error
+
+
+def _call_in_thread(function, seconds):
+    result = []
+
+    def target():
+        try:
+            result.append((function(), None))
+        except BaseException as error:
+            result.append((None, error))
+
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    for _ in range(40):
+        if not thread.is_alive():
+            break
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(OutOfTime))
+        thread.join(0.05)
+    return result[0] if result else (None, OutOfTime())
+
+
+def where(error):
+    """Return "line 3: `return 1 / 0`" for the reader's innermost line in `error`'s traceback, or ""."""
+    found = ""
+    library = (PACKAGE, sys.prefix, sys.base_prefix)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        filename = frame.f_code.co_filename
+        if not filename.startswith(library) and not filename.startswith("<frozen"):
+            text = linecache.getline(filename, line).strip()
+            found = f"line {line}: `{text}`" if text else f"line {line}"
+    return found
+
+
+# --- Stubs: code with its blanks still in it. Bytecode tells, since pasted code may have no source. ---
+
+_NOISE = {
+    "RESUME",
+    "NOP",
+    "CACHE",
+    "COPY_FREE_VARS",
+    "MAKE_CELL",
+    "PUSH_NULL",
+    "PRECALL",
+    "GEN_START",
+    "RETURN_GENERATOR",
+}
+
+
+def is_stub(function):
+    """Tell whether `function` is still to be written: an empty body, or `...` left where a value belongs."""
+    if function is None or function is ...:
+        return True
+    function = inspect.unwrap(function) if callable(function) else function
+    function = getattr(function, "func", function)
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code is not None and (_is_empty(code) or _has_blank(code))
+
+
+def unwritten(answer, methods=()):
+    """Return the names of the parts of `answer` that are stubs; a function or value that is one gives [""].
+
+    A class or an object is judged by the named methods, by default by all that it defines itself; a method
+    that it lacks or inherits is left to the check. A tuple, list or dict is judged part by part.
+    """
+    if isinstance(answer, dict):
+        return [str(key) for key, part in answer.items() if unwritten(part, methods)]
+    if isinstance(answer, (tuple, list)):
+        return [f"item {i}" for i, part in enumerate(answer) if unwritten(part, methods)]
+    if (
+        answer is None
+        or answer is ...
+        or isinstance(answer, (types.FunctionType, types.MethodType, functools.partial))
+    ):
+        return [""] if is_stub(answer) else []
+    owner = answer if isinstance(answer, type) else type(answer)
+    if owner.__module__ in ("builtins", "numpy", "torch"):
+        return []
+    own = {name: part for name, part in vars(owner).items() if not methods or name in methods}
+    own = {name: getattr(part, "__func__", part) for name, part in own.items()}
+    return [name for name, part in own.items() if isinstance(part, types.FunctionType) and is_stub(part)]
+
+
+def _instructions(code):
+    return [ins for ins in dis.get_instructions(code) if ins.opname not in _NOISE]
+
+
+def _is_empty(code):
+    """Nothing but a docstring, `pass`, `...`, `return None` or `raise NotImplementedError`."""
+    body = _instructions(code)
+    names = [ins.opname for ins in body]
+    if names == ["RETURN_CONST"] or (
+        len(names) == 2 and names[0] == "LOAD_CONST" and names[1] == "RETURN_VALUE"
+    ):
+        return body[0].argval is None
+    return names[-1:] == ["RAISE_VARARGS"] and "NotImplementedError" in str(body[0].argrepr)
+
+
+def _has_blank(code):
+    body = _instructions(code)
+    if any(_is_blank(body, i) for i in range(len(body))):
+        return True
+    return any(_has_blank(const) for const in code.co_consts if isinstance(const, types.CodeType))
+
+
+def _is_blank(body, start):
+    """Follow an Ellipsis loaded at `start` to its use: as an index it is fine, as anything else a blank.
+
+    `depth` counts the stack entries above it; `boxed` says that it sits in a tuple, which may be an index.
+    """
+    loaded = body[start]
+    if "CONST" not in loaded.opname:
+        return False
+    boxed = isinstance(loaded.argval, tuple) and any(part is ... for part in loaded.argval)
+    if loaded.argval is not ... and not boxed:
+        return False
+    if loaded.opname == "RETURN_CONST":
+        return True
+    depth = 0
+    for ins in body[start + 1 :]:
+        name, arg = ins.opname, ins.arg or 0
+        if name in ("SWAP", "ROT_TWO", "ROT_THREE", "ROT_FOUR", "ROT_N"):
+            n = {"ROT_TWO": 2, "ROT_THREE": 3, "ROT_FOUR": 4}.get(name, arg)
+            if name == "SWAP":
+                depth = {0: n - 1, n - 1: 0}.get(depth, depth)
+            elif depth < n:
+                depth = n - 1 if depth == 0 else depth - 1
+            continue
+        if name.startswith("STORE_FAST") and depth == 0:
+            return not boxed
+        if name == "UNPACK_SEQUENCE" and depth == 0:
+            return True
+        if name.startswith("BUILD_") and arg > depth:
+            depth, boxed = 0, True
+            continue
+        if "JUMP" in name and "IF" not in name:
+            return False
+        after = depth + dis.stack_effect(ins.opcode, ins.arg, jump=False)
+        if after >= 0:
+            depth = after
+            continue
+        if name in ("STORE_SUBSCR", "STORE_SLICE", "STORE_ATTR"):  # the value lies deepest, the index on top
+            return after == -1
+        if name in ("RETURN_VALUE", "YIELD_VALUE"):
+            return True
+        is_use = (
+            name.startswith("STORE_")
+            or "CALL" in name
+            or (name.startswith("BINARY_") and "SUBSCR" not in name)
+        )
+        is_use |= name.startswith("INPLACE_")
+        return is_use and not boxed and ins.argrepr != "[]" and name != "BINARY_SLICE"
+    return False
