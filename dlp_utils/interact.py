@@ -102,7 +102,6 @@ def _picture(caller, draw, values):
     from PIL import Image
 
     before = set(plt.get_fignums())
-    current = plt.gcf() if before else None
     where = f"{caller}: draw({', '.join(f'{name}={value!r}' for name, value in values.items())})"
     try:
         plt.figure()
@@ -121,8 +120,6 @@ def _picture(caller, draw, values):
     finally:
         for number in set(plt.get_fignums()) - before:
             plt.close(number)
-        if current is not None:
-            plt.figure(current.number)
 
 
 def _encode(images, colors, scale):

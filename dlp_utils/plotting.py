@@ -102,7 +102,7 @@ def decision_regions(ax, predict, x, y, *, resolution=160, margin=0.15):
 
     colors = LinearSegmentedColormap.from_list("dlp_regions", [COLORS["blue"], "#F7F5EF", COLORS["orange"]])
     levels = np.linspace(0, 1, 11)
-    filled = ax.contourf(grid_x, grid_y, probability, levels=levels, cmap=colors, vmin=0, vmax=1, alpha=0.75)
+    filled = ax.contourf(grid_x, grid_y, probability, levels=levels, cmap=colors, vmin=0, vmax=1, alpha=0.6)
     if probability.min() < 0.5 < probability.max():
         ax.contour(grid_x, grid_y, probability, levels=[0.5], colors=COLORS["black"], linewidths=1.5)
     for label, marker, color in ((0, "o", COLORS["blue"]), (1, "^", COLORS["orange"])):
