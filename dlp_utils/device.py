@@ -18,8 +18,8 @@ def device(prefer=None):
     """Return the `torch.device` to work on: cuda, else mps, else cpu.
 
     `prefer` ("cuda", "cuda:1", "mps", "cpu" or a `torch.device`) asks for one device and raises
-    `RuntimeError` where this machine does not have it. Under `torchrun` each process gets its own GPU, and the
-    variable ACCELERATE_USE_CPU=1, which Accelerate knows too, keeps everything on the cpu.
+    `RuntimeError` where this machine does not have it. Under `torchrun` each process gets its own GPU.
+    The variable ACCELERATE_USE_CPU=1, which Accelerate knows too, keeps everything on the cpu.
     """
     import torch
 
@@ -182,7 +182,7 @@ def estimate(build, example_batch, step, config, device="cuda"):
         loss = result["loss"] if isinstance(result, dict) else result
         if loss.device.type != torch.device(device).type:
             raise RuntimeError(
-                f"the loss lies on {loss.device}; create its tensors on {device}, like the batch"
+                f"the loss is on {loss.device}; create its tensors on {device}, like the batch"
             )
         for tensor in (*model.parameters(), *model.buffers()):
             kept.pop(tensor.untyped_storage()._cdata, None)
