@@ -19,18 +19,16 @@ def difference(got, expected, rtol=1e-6, atol=1e-9):
             return f"expected a dict, got {describe_type(got)}."
         if set(got) != set(expected):
             return f"expected the keys {sorted(map(str, expected))}, got {sorted(map(str, got))}."
-        return _first(
-            difference(got[key], expected[key], rtol, atol)
-            and f"under {key!r}: {difference(got[key], expected[key], rtol, atol)}"
-            for key in expected
-        )
+        parts = ((f"under {key!r}: ", difference(got[key], expected[key], rtol, atol)) for key in expected)
+        return next((where + part for where, part in parts if part), "")
     if isinstance(expected, (tuple, list)):
         if not isinstance(got, (tuple, list)):
             return f"expected {describe_type(expected)}, got {describe_type(got)}."
         if len(got) != len(expected):
             return f"expected {len(expected)} values, got {len(got)}."
-        parts = (difference(g, e, rtol, atol) for g, e in zip(got, expected, strict=True))
-        return _first(part and f"value {i} of {len(expected)}: {part}" for i, part in enumerate(parts, 1))
+        pairs = enumerate(zip(got, expected, strict=True), 1)
+        parts = ((f"value {i} of {len(got)}: ", difference(g, e, rtol, atol)) for i, (g, e) in pairs)
+        return next((where + part for where, part in parts if part), "")
     if is_tensor(expected) or (isinstance(expected, np.ndarray) and expected.ndim):
         if is_tensor(expected) != is_tensor(got) or not hasattr(got, "dtype"):
             return f"expected {describe_type(expected)}, got {describe_type(got)}."
@@ -44,10 +42,6 @@ def difference(got, expected, rtol=1e-6, atol=1e-9):
     return (
         "" if type(got) is type(expected) and got == expected else f"expected {expected!r}, got {show(got)}."
     )
-
-
-def _first(complaints):
-    return next(filter(None, complaints), "")
 
 
 def _array_difference(got, expected, rtol, atol, strict):
@@ -161,6 +155,10 @@ def show(value):
         text = np.array2string(array, precision=6, suppress_small=False, separator=", ")
         return text.replace("\n", "\n" + " " * 12)
     if isinstance(value, (float, np.floating)):
-        return f"{value:.10g}"
-    text = str(value) if isinstance(value, np.generic) else repr(value)
+        text = f"{value:.10g}"
+        return text if any(sign in text for sign in ".einf") else text + ".0"
+    try:
+        text = str(value) if isinstance(value, np.generic) else repr(value)
+    except Exception as error:
+        text = f"{describe_type(value)} whose repr raises {type(error).__name__}"
     return text if len(text) <= 200 else text[:200] + " …"

@@ -7,6 +7,7 @@ import functools
 import inspect
 import io
 import linecache
+import os
 import signal
 import sys
 import threading
@@ -31,6 +32,8 @@ class Outcome:
 
     value: object = None
     error: BaseException | None = None
+    limit: float = 0.0  # seconds it was given
+    seconds: float = 0.0  # seconds it took
     printed: str = ""
     warned: list = field(default_factory=list)
 
@@ -48,7 +51,7 @@ def call(function, *args, seconds):
     On the main thread of a POSIX system a repeating alarm breaks even loops that swallow exceptions;
     elsewhere the call runs in a thread of its own. A call into C code cannot be broken before it returns.
     """
-    out = _Shortened()
+    out, start = _Shortened(), time.monotonic()
     alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     with (
         contextlib.redirect_stdout(out),
@@ -59,8 +62,9 @@ def call(function, *args, seconds):
         value, error = (_call_with_alarm if alarm else _call_in_thread)(
             functools.partial(function, *args), seconds
         )
-    warned = list(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))
-    return Outcome(value, error, out.getvalue(), warned)
+    told = [w for w in caught if not issubclass(w.category, (DeprecationWarning, ResourceWarning))]
+    warned = list(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in told))
+    return Outcome(value, error, seconds, time.monotonic() - start, out.getvalue(), warned)
 
 
 def _call_with_alarm(function, seconds):
@@ -129,7 +133,7 @@ def _call_in_thread(function, seconds):
 def where(error):
     """Return "line 3: `return 1 / 0`" for the reader's innermost line in `error`'s traceback, or ""."""
     found = ""
-    library = (PACKAGE, sys.prefix, sys.base_prefix)
+    library = tuple(folder + os.sep for folder in (PACKAGE, sys.prefix, sys.base_prefix))
     for frame, line in traceback.walk_tb(error.__traceback__):
         filename = frame.f_code.co_filename
         if not filename.startswith(library) and not filename.startswith("<frozen"):
@@ -139,18 +143,6 @@ def where(error):
 
 
 # --- Stubs: code with its blanks still in it. Bytecode tells, since pasted code may have no source. ---
-
-_NOISE = {
-    "RESUME",
-    "NOP",
-    "CACHE",
-    "COPY_FREE_VARS",
-    "MAKE_CELL",
-    "PUSH_NULL",
-    "PRECALL",
-    "GEN_START",
-    "RETURN_GENERATOR",
-}
 
 
 def is_stub(function):
@@ -173,11 +165,8 @@ def unwritten(answer, methods=()):
         return [str(key) for key, part in answer.items() if unwritten(part, methods)]
     if isinstance(answer, (tuple, list)):
         return [f"item {i}" for i, part in enumerate(answer) if unwritten(part, methods)]
-    if (
-        answer is None
-        or answer is ...
-        or isinstance(answer, (types.FunctionType, types.MethodType, functools.partial))
-    ):
+    function = (types.FunctionType, types.MethodType, functools.partial)
+    if answer is None or answer is ... or isinstance(answer, function):
         return [""] if is_stub(answer) else []
     owner = answer if isinstance(answer, type) else type(answer)
     if owner.__module__ in ("builtins", "numpy", "torch"):
@@ -187,23 +176,23 @@ def unwritten(answer, methods=()):
     return [name for name, part in own.items() if isinstance(part, types.FunctionType) and is_stub(part)]
 
 
-def _instructions(code):
-    return [ins for ins in dis.get_instructions(code) if ins.opname not in _NOISE]
+# What uses a value up: 3.10 has INPLACE_ADD and CALL_FUNCTION, 3.11 has PRECALL, 3.14 indexes by BINARY_OP.
+_USES = ("STORE_", "CALL", "PRECALL", "BINARY_", "INPLACE_", "LIST_APPEND", "SET_ADD", "MAP_ADD")
+_ROTATIONS = {"ROT_TWO": 2, "ROT_THREE": 3, "ROT_FOUR": 4, "ROT_N": 0}
 
 
 def _is_empty(code):
     """Nothing but a docstring, `pass`, `...`, `return None` or `raise NotImplementedError`."""
-    body = _instructions(code)
+    noise = ("RESUME", "NOP", "COPY_FREE_VARS", "MAKE_CELL", "PUSH_NULL", "GEN_START", "RETURN_GENERATOR")
+    body = [ins for ins in dis.get_instructions(code) if ins.opname not in noise]
     names = [ins.opname for ins in body]
-    if names == ["RETURN_CONST"] or (
-        len(names) == 2 and names[0] == "LOAD_CONST" and names[1] == "RETURN_VALUE"
-    ):
+    if names in (["RETURN_CONST"], ["LOAD_CONST", "RETURN_VALUE"]):
         return body[0].argval is None
     return names[-1:] == ["RAISE_VARARGS"] and "NotImplementedError" in str(body[0].argrepr)
 
 
 def _has_blank(code):
-    body = _instructions(code)
+    body = list(dis.get_instructions(code))
     if any(_is_blank(body, i) for i in range(len(body))):
         return True
     return any(_has_blank(const) for const in code.co_consts if isinstance(const, types.CodeType))
@@ -222,38 +211,35 @@ def _is_blank(body, start):
         return False
     if loaded.opname == "RETURN_CONST":
         return True
-    depth = 0
+    depth, target = 0, 0
     for ins in body[start + 1 :]:
         name, arg = ins.opname, ins.arg or 0
-        if name in ("SWAP", "ROT_TWO", "ROT_THREE", "ROT_FOUR", "ROT_N"):
-            n = {"ROT_TWO": 2, "ROT_THREE": 3, "ROT_FOUR": 4}.get(name, arg)
+        if ins.offset < target:
+            continue
+        if name in _ROTATIONS or name == "SWAP":
+            n = _ROTATIONS.get(name, arg) or arg
             if name == "SWAP":
                 depth = {0: n - 1, n - 1: 0}.get(depth, depth)
             elif depth < n:
                 depth = n - 1 if depth == 0 else depth - 1
             continue
-        if name.startswith("STORE_FAST") and depth == 0:
-            return not boxed
-        if name == "UNPACK_SEQUENCE" and depth == 0:
+        if depth == 0 and name in ("UNPACK_SEQUENCE", "YIELD_VALUE"):
             return True
+        if depth == 0 and (name == "GET_ITER" or name.startswith("STORE_FAST")):
+            return not boxed
         if name.startswith("BUILD_") and arg > depth:
             depth, boxed = 0, True
             continue
-        if "JUMP" in name and "IF" not in name:
-            return False
+        if name == "JUMP_FORWARD":
+            target = ins.argval
+            continue
         after = depth + dis.stack_effect(ins.opcode, ins.arg, jump=False)
         if after >= 0:
             depth = after
             continue
         if name in ("STORE_SUBSCR", "STORE_SLICE", "STORE_ATTR"):  # the value lies deepest, the index on top
             return after == -1
-        if name in ("RETURN_VALUE", "YIELD_VALUE"):
-            return True
-        is_use = (
-            name.startswith("STORE_")
-            or "CALL" in name
-            or (name.startswith("BINARY_") and "SUBSCR" not in name)
-        )
-        is_use |= name.startswith("INPLACE_")
-        return is_use and not boxed and ins.argrepr != "[]" and name != "BINARY_SLICE"
+        if name in ("BINARY_SUBSCR", "BINARY_SLICE") or ins.argrepr == "[]":
+            return False
+        return name == "RETURN_VALUE" or (name.startswith(_USES) and not boxed)
     return False

@@ -18,30 +18,15 @@ except ImportError:  # Windows: two notebooks that solve something in the same i
 
 def path():
     """Return the progress file's path."""
-    if named := os.environ.get("DLP_PROGRESS"):
-        return Path(named).expanduser()
-    return Path(os.environ.get("DLP_HOME") or "~/.dlp").expanduser() / "progress.json"
+    named = os.environ.get("DLP_PROGRESS")
+    named = named or os.path.join(os.environ.get("DLP_HOME") or "~/.dlp", "progress.json")
+    return Path(os.path.expanduser(named))
 
 
 def solved():
     """Return {id: date solved}. A broken file is set aside, with a sentence, and counts as empty."""
-    file = path()
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        print(f"Progress cannot be read from {file} ({error.strerror}).")
-        return {}
-    except UnicodeDecodeError as error:
-        return _set_aside(file, error)
-    try:
-        entries = json.loads(text)["solved"]
-        if not isinstance(entries, dict):
-            raise TypeError("'solved' is no table")
-        return entries
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return _set_aside(file, error)
+    with _locked(path()):
+        return _read(path())
 
 
 def record(id):
@@ -50,38 +35,51 @@ def record(id):
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _locked(file):
-            entries = solved()
+            entries = _read(file)
             if id not in entries:
                 _write(file, {**entries, id: datetime.date.today().isoformat()})
     except OSError as error:
         print(
-            f"Progress could not be saved in {file} ({error.strerror}); "
+            f"Progress could not be saved in {file} ({error.strerror or error}); "
             "set DLP_PROGRESS to a file that you may write."
         )
 
 
-def _set_aside(file, error):
-    for i in range(1, 1000):
-        aside = file.with_name(f"{file.name}.broken-{i}")
-        if not aside.exists():
-            break
-    with contextlib.suppress(OSError):
-        os.replace(file, aside)
-        print(f"The progress file {file} was broken ({type(error).__name__}); it is kept as {aside.name}.")
+def _read(file):
+    try:
+        entries = json.loads(file.read_bytes().decode("utf-8"))["solved"]
+        if isinstance(entries, dict):
+            return entries
+        return _set_aside(file, "no table of solved exercises")
+    except FileNotFoundError:
         return {}
-    print(
-        f"The progress file {file} is broken ({type(error).__name__}) and could not be moved out of the way."
-    )
+    except OSError as error:
+        print(f"Progress cannot be read from {file} ({error.strerror or error}).")
+        return {}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return _set_aside(file, type(error).__name__)
+
+
+def _set_aside(file, reason):
+    taken = {other.name for other in file.parent.iterdir()}
+    number = next(i for i in range(1, len(taken) + 2) if f"{file.name}.broken-{i}" not in taken)
+    aside = file.with_name(f"{file.name}.broken-{number}")
+    try:
+        os.replace(file, aside)
+        print(f"The progress file {file} was broken ({reason}); it is kept as {aside.name}.")
+    except OSError:
+        print(f"The progress file {file} is broken ({reason}) and could not be moved out of the way.")
     return {}
 
 
 @contextlib.contextmanager
 def _locked(file):
-    if fcntl is None:
-        yield
-        return
-    with open(file.with_name(file.name + ".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Hold the file's lock where that is possible; readers of a read-only folder go on without."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            if fcntl is not None:
+                lock = stack.enter_context(open(file.with_name(file.name + ".lock"), "w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -101,13 +101,15 @@ def check(id, answer):
 
 def progress(chapter=None):
     """Print which exercises are solved, chapter by chapter, or those of one chapter alone."""
-    _load()
+    errors = _load()
     chapters = {}
     for entry in EXERCISES.values():
         chapters.setdefault(entry.chapter, []).append(entry.id)
     if chapter is not None and chapter not in chapters:
         raise ValueError(f"no exercises for chapter {chapter!r}; there are: {', '.join(sorted(chapters))}.")
     solved = _progress.solved()
+    for stem, error in errors.items():
+        print(f"{stem}: its exercises cannot be loaded ({type(error).__name__}: {error})")
     for stem in sorted(chapters) if chapter is None else [chapter]:
         ids = chapters[stem]
         print(f"{stem}: {sum(id in solved for id in ids)} of {len(ids)} solved")
@@ -165,7 +167,7 @@ def free_form(id, *, methods=()):
             if isinstance(outcome.error, Wrong):
                 return Result(id, "failed", str(outcome.error), outcome.error.hint, notes)
             if outcome.error is not None:
-                return _failed_call(id, outcome, SECONDS_IN_ALL, "", notes)
+                return _failed_call(id, outcome)
             return Result(id, "passed", notes=notes)
 
         _register(id, function.__module__, judge)
@@ -267,23 +269,23 @@ def _notes(outcome):
     return tuple(notes)
 
 
-def _failed_call(id, outcome, seconds, on, notes, hint=""):
-    """The Result for a call that ended in an error of some kind. on: " on x = 1", the input, or nothing."""
-    error, place = outcome.error, _guard.where(outcome.error)
-    place = f", at {place}" if place else ""
-    if isinstance(error, NotImplementedError) or "ellipsis" in str(error).lower():
+def _failed_call(id, outcome, on="", hint=""):
+    """Return the Result for a call that ended in an error. on: a line that shows the input, or nothing."""
+    error, place, notes = outcome.error, _guard.where(outcome.error), _notes(outcome)
+    at = f" at {place}" if place else ""
+    if isinstance(error, NotImplementedError) or (isinstance(error, TypeError) and "ellipsis" in str(error)):
         return Result(id, "not attempted", notes=notes)
     if isinstance(error, _guard.OutOfTime):
-        text = f"your code did not finish within {seconds:.3g} s{on}{place}. Does a loop never end?"
+        text = f"your code did not finish within {outcome.limit:.3g} s{at}. Does a loop never end?"
     elif isinstance(error, RecursionError):
-        text = f"your code calls itself without end{on}{place}. Which call should stop it?"
-    elif isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit)):
-        text = f"your code stopped with {type(error).__name__}{on}{place}; let it return a value instead."
+        text = f"your code calls itself without end{at}. Which call should stop it?"
+    elif not isinstance(error, Exception):  # sys.exit, an interrupt
+        text = f"your code stopped with {type(error).__name__}{at}. Let it return a value instead."
     else:
         message = " ".join(str(error).split())
         message = message if len(message) <= 300 else message[:300] + " …"
-        text = f"your code raised {type(error).__name__}: {message}{on}{place}"
-    return Result(id, "failed", text, hint, notes)
+        text = f"your code raised {type(error).__name__}{at}. It says: {message}"
+    return Result(id, "failed", text + on, hint, notes)
 
 
 def _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modify, answer):
@@ -291,49 +293,53 @@ def _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modif
         return missing
     if not callable(answer):
         name = reference.__name__
-        return Result(
-            id, "failed", f"expected a function, got {describe_type(answer)}: pass `{name}`, not `{name}(…)`."
-        )
+        got = describe_type(answer)
+        return Result(id, "failed", f"expected a function, got {got}: pass `{name}`, not `{name}(…)`.")
     failures, notes, count, left = [], (), 0, SECONDS_IN_ALL
     for args in cases(_generator(id)):
         args = args if isinstance(args, tuple) else (args,)
-        count += 1
-        if count == 1 and (complaint := _signature_complaint(answer, reference, args)):
+        if not count and (complaint := _signature_complaint(answer, reference, args)):
             return Result(id, "failed", complaint)
+        if left <= 0:
+            text = f"your code took more than {SECONDS_IN_ALL:g} s for {count} inputs together."
+            return Result(id, "failed", text, notes=notes)
         expected, given = reference(*copy_of(args)), copy_of(args)
-        limit = min(SECONDS_PER_CALL, left)
-        outcome, spent = _timed(answer, given, limit)
-        left -= spent
-        notes = notes or _notes(outcome)
-        complaint = "" if outcome.error is not None else difference(outcome.value, expected, rtol, atol)
-        if outcome.error is None and not may_modify and not unchanged(given, args):
+        outcome = _guard.call(answer, *given, seconds=min(SECONDS_PER_CALL, left))
+        complaint = _complaint(outcome, expected, rtol, atol)
+        if not outcome.error and not may_modify and not unchanged(given, args):
             complaint = "your code modifies its input in place; work on a copy."
-        if outcome.error is not None or complaint:
+        if complaint:
             failures.append((args, expected, outcome, complaint))
-        if isinstance(outcome.error, (_guard.OutOfTime, SystemExit, KeyboardInterrupt)) or left <= 0:
-            break
+        notes, count, left = notes or _notes(outcome), count + 1, left - outcome.seconds
+        if outcome.error is not None and not isinstance(outcome.error, Exception):
+            break  # out of time or interrupted: the other inputs would end no better
+    if not count:
+        raise ValueError(f"exercise {id!r} has no cases.")
     if not failures:
         return Result(id, "passed", notes=notes)
     args, expected, outcome, complaint = min(failures, key=lambda failure: size_of(failure[0]))
     hint = _find_hint(failures, mistakes, hints, (args, expected, outcome), rtol, atol)
+    shown = f"\n  input     {_show_args(reference, args)}"
     if outcome.error is not None:
-        return _failed_call(id, outcome, limit, f" on {_show_args(reference, args)}", notes, hint)
-    if isinstance(outcome.value, type(...)):
+        return _failed_call(id, outcome, shown, hint)
+    if outcome.value is ...:
         return Result(id, "not attempted", notes=notes)
-    lines = [complaint, f"  input     {_show_args(reference, args)}"]
-    lines.append(f"  expected  {show(expected)}")
-    lines.append(f"  got       {show(outcome.value)}")
+    lines = [complaint + shown, f"  expected  {show(expected)}", f"  got       {show(outcome.value)}"]
     if len(failures) < count:
         lines.append(f"  ({len(failures)} of {count} inputs fail; this is the smallest.)")
     return Result(id, "failed", "\n".join(lines), hint, notes)
 
 
-def _timed(answer, args, limit):
-    import time
-
-    start = time.monotonic()
-    outcome = _guard.call(answer, *args, seconds=limit)
-    return outcome, time.monotonic() - start
+def _complaint(outcome, expected, rtol, atol):
+    """Say what is wrong with an outcome, "" if nothing, however odd an object the answer returned."""
+    if outcome.error is not None:
+        return type(outcome.error).__name__
+    compared = _guard.call(difference, outcome.value, expected, rtol, atol, seconds=SECONDS_PER_CALL)
+    if compared.error is None:
+        return compared.value
+    return (
+        f"the result, {describe_type(outcome.value)}, cannot be compared ({type(compared.error).__name__})."
+    )
 
 
 def _signature_complaint(answer, reference, args):
@@ -368,7 +374,7 @@ def _agrees(wrong, args, outcome, rtol, atol):
     known = _guard.call(wrong, *copy_of(args), seconds=SECONDS_PER_CALL)
     if known.error is not None or outcome.error is not None:
         return type(known.error) is type(outcome.error)
-    return not difference(outcome.value, known.value, rtol, atol)
+    return not _complaint(outcome, known.value, rtol, atol)
 
 
 def _show_args(reference, args):
