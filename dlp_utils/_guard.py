@@ -158,8 +158,9 @@ def is_stub(function):
 def unwritten(answer, methods=()):
     """Return the names of the parts of `answer` that are stubs; a function or value that is one gives [""].
 
-    A class or an object is judged by the named methods, by default by all that it defines itself; a method
-    that it lacks or inherits is left to the check. A tuple, list or dict is judged part by part.
+    A class or an object is judged by the methods that it defines itself: none may hold a blank, and those
+    named (by default all but `__init__` and its like) may not be empty. A tuple, list or dict is judged
+    part by part.
     """
     if isinstance(answer, dict):
         return [str(key) for key, part in answer.items() if unwritten(part, methods)]
@@ -169,11 +170,12 @@ def unwritten(answer, methods=()):
     if answer is None or answer is ... or isinstance(answer, function):
         return [""] if is_stub(answer) else []
     owner = answer if isinstance(answer, type) else type(answer)
-    if owner.__module__ in ("builtins", "numpy", "torch"):
+    if owner.__module__.partition(".")[0] in ("builtins", "numpy", "torch"):
         return []
-    own = {name: part for name, part in vars(owner).items() if not methods or name in methods}
-    own = {name: getattr(part, "__func__", part) for name, part in own.items()}
-    return [name for name, part in own.items() if isinstance(part, types.FunctionType) and is_stub(part)]
+    own = {name: getattr(part, "__func__", part) for name, part in vars(owner).items()}
+    codes = {name: inspect.unwrap(part).__code__ for name, part in own.items() if inspect.isfunction(part)}
+    methods = methods or [name for name in codes if not name.startswith("__") or name == "__call__"]
+    return [name for name, code in codes.items() if _has_blank(code) or (name in methods and _is_empty(code))]
 
 
 # What uses a value up: 3.10 has INPLACE_ADD and CALL_FUNCTION, 3.11 has PRECALL, 3.14 indexes by BINARY_OP.

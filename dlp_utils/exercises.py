@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _guard, _progress
-from ._compare import as_array, copy_of, describe_type, difference, show, size_of, unchanged
+from ._compare import as_array, copy_of, describe_type, difference, shorten, show, size_of, unchanged
 
 SECONDS_PER_CALL = 5.0
 SECONDS_IN_ALL = 20.0
@@ -262,10 +262,9 @@ def _unwritten(id, answer, methods=()):
 
 def _notes(outcome):
     notes = []
-    if printed := " ".join(outcome.printed.split()):
-        short = printed if len(printed) <= 80 else printed[:80] + " …"
-        notes.append(f"your code printed: {short}")
-    notes += [f"your code warned: {text}" for text in outcome.warned[:2]]
+    if outcome.printed.strip():
+        notes.append(f"your code printed: {shorten(outcome.printed, 80)}")
+    notes += [f"your code warned: {shorten(text, 200)}" for text in outcome.warned[:2]]
     return tuple(notes)
 
 
@@ -273,7 +272,11 @@ def _failed_call(id, outcome, on="", hint=""):
     """Return the Result for a call that ended in an error. on: a line that shows the input, or nothing."""
     error, place, notes = outcome.error, _guard.where(outcome.error), _notes(outcome)
     at = f" at {place}" if place else ""
-    if isinstance(error, NotImplementedError) or (isinstance(error, TypeError) and "ellipsis" in str(error)):
+    try:
+        message = shorten(str(error), 300)
+    except Exception:  # an exception class of the reader's own
+        message = "nothing"
+    if isinstance(error, NotImplementedError) or (isinstance(error, TypeError) and "ellipsis" in message):
         return Result(id, "not attempted", notes=notes)
     if isinstance(error, _guard.OutOfTime):
         text = f"your code did not finish within {outcome.limit:.3g} s{at}. Does a loop never end?"
@@ -282,8 +285,6 @@ def _failed_call(id, outcome, on="", hint=""):
     elif not isinstance(error, Exception):  # sys.exit, an interrupt
         text = f"your code stopped with {type(error).__name__}{at}. Let it return a value instead."
     else:
-        message = " ".join(str(error).split())
-        message = message if len(message) <= 300 else message[:300] + " …"
         text = f"your code raised {type(error).__name__}{at}. It says: {message}"
     return Result(id, "failed", text + on, hint, notes)
 
@@ -337,9 +338,8 @@ def _complaint(outcome, expected, rtol, atol):
     compared = _guard.call(difference, outcome.value, expected, rtol, atol, seconds=SECONDS_PER_CALL)
     if compared.error is None:
         return compared.value
-    return (
-        f"the result, {describe_type(outcome.value)}, cannot be compared ({type(compared.error).__name__})."
-    )
+    reason = type(compared.error).__name__
+    return f"the result, {describe_type(outcome.value)}, cannot be compared ({reason})."
 
 
 def _signature_complaint(answer, reference, args):
@@ -387,6 +387,9 @@ def _number(answer):
     try:
         if isinstance(answer, (str, bytes)) or np.ndim(as_array(answer)):
             raise TypeError
-        return float(answer)
+        got = float(answer)
     except (TypeError, ValueError):
         raise Wrong(f"expected one number, got {describe_type(answer)}: {show(answer)}.") from None
+    if not math.isfinite(got):
+        raise Wrong(f"{got} is not a finite number.")
+    return got
