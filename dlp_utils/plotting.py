@@ -6,21 +6,27 @@ still be read at phone width. Axis labels and their units belong to the caller.
 
 import numpy as np
 
+
+class _Colors(dict):
+    def __missing__(self, name):
+        raise KeyError(f"the book has no color {name!r}; it has {', '.join(self)}")
+
+
 # Okabe and Ito (2008), "Color universal design": told apart with the common kinds of color blindness.
 # Their yellow is left out, because a thin yellow line cannot be seen on a light ground.
-COLORS = {
-    "blue": "#0072B2",
-    "orange": "#D55E00",
-    "green": "#009E73",
-    "purple": "#CC79A7",
-    "sky": "#56B4E9",
-    "amber": "#E69F00",
-    "black": "#1F2328",
-    "gray": "#6E7781",
-    "card": "#FDFCF9",
-}
+COLORS = _Colors(
+    blue="#0072B2",
+    vermillion="#D55E00",
+    green="#009E73",
+    purple="#CC79A7",
+    orange="#E69F00",
+    sky="#56B4E9",
+    black="#1F2328",
+    gray="#6E7781",
+    card="#FDFCF9",  # the ground of every figure
+)
 
-_CYCLE = ("blue", "orange", "green", "purple", "amber", "sky", "black")
+_CYCLE = ("blue", "vermillion", "green", "purple", "orange", "sky", "black")
 
 
 def use_style():
@@ -100,12 +106,14 @@ def decision_regions(ax, predict, x, y, *, resolution=160, margin=0.15):
         )
     probability = probability.reshape(grid_x.shape).clip(0, 1)
 
-    colors = LinearSegmentedColormap.from_list("dlp_regions", [COLORS["blue"], "#F7F5EF", COLORS["orange"]])
+    colors = LinearSegmentedColormap.from_list(
+        "dlp_regions", [COLORS["blue"], "#F7F5EF", COLORS["vermillion"]]
+    )
     levels = np.linspace(0, 1, 11)
     filled = ax.contourf(grid_x, grid_y, probability, levels=levels, cmap=colors, vmin=0, vmax=1, alpha=0.6)
     if probability.min() < 0.5 < probability.max():
         ax.contour(grid_x, grid_y, probability, levels=[0.5], colors=COLORS["black"], linewidths=1.5)
-    for label, marker, color in ((0, "o", COLORS["blue"]), (1, "^", COLORS["orange"])):
+    for label, marker, color in ((0, "o", COLORS["blue"]), (1, "^", COLORS["vermillion"])):
         ax.scatter(
             *x[y == label].T,
             s=34,

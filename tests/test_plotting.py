@@ -75,7 +75,7 @@ def test_same_figure_gives_the_same_svg(ax):
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
 def test_regions_show_predictions_where_they_belong(ax, shape, kind):
-    # Class 1 to the right: the filled color at the right edge is orange, at the left edge blue.
+    # Class 1 to the right: the filled color at the right edge is red, at the left edge blue.
     def predict(x):
         assert x.dtype == np.float64
         return kind((x[:, 0] > 0.5).astype(float).reshape(shape))
@@ -175,3 +175,8 @@ def test_curve_takes_half_precision_tensors_and_names_bad_input(ax):
         plotting.curve(ax, [1.0], smooth=1)
     with pytest.raises(ValueError, match=r"got \(1, 1\) and \(1,\)"):
         plotting.curve(ax, [[1.0]])
+
+
+def test_an_unknown_color_is_answered_with_the_names():
+    with pytest.raises(KeyError, match="no color 'grey'; it has blue, vermillion, .*gray"):
+        plotting.COLORS["grey"]
