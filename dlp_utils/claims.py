@@ -54,10 +54,10 @@ def from_notebook(path):
     """
     try:
         cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a notebook ({type(error).__name__}: {error})") from error
-    outputs = (output for cell in cells for output in cell.get("outputs", ()))
-    metadata = (output.get("metadata") or {} for output in outputs)
+    metadata = [output.get("metadata") or {} for output in outputs]
     found = [entry[METADATA_KEY] for entry in metadata if METADATA_KEY in entry]
     names = [entry["name"] for entry in found]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -75,7 +75,7 @@ def _scalar(value, what):
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
-        return float(value)
+        return float(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise TypeError(f"{what} must be one number, got {type(value).__name__} {value!r}.") from None
 

@@ -1,0 +1,138 @@
+"""The generated points of the first lab, and the command that lists and fetches every data set."""
+
+import numpy as np
+import pytest
+
+from dlp_utils import data
+from dlp_utils.data import Dataset, __main__, fetch, toy
+
+
+def test_linear_is_labeled_by_the_diagonal():
+    x, y = toy.linear(n=500, seed=3)
+    assert x.shape == (500, 2) and y.shape == (500, 1)
+    assert x.dtype == y.dtype == np.float64
+    assert 0 <= x.min() < 0.02 and 0.98 < x.max() < 1
+    for (x0, x1), (label,) in zip(x, y, strict=True):
+        assert label == (0 if x0 > x1 else 1)
+    assert 200 < y.sum() < 300
+
+
+def test_linear_depends_on_its_seed_alone():
+    np.random.seed(0)
+    first = toy.linear(seed=1)[0]
+    np.random.seed(1)
+    assert np.array_equal(first, toy.linear(seed=1)[0])
+    assert not np.array_equal(first, toy.linear(seed=2)[0])
+    assert len(toy.linear()[0]) == 100
+
+
+def test_xor_is_the_lab_sheet():
+    points = []
+    for i in range(11):
+        points.append((0.1 * i, 0.1 * i, 0))
+        if i != 5:
+            points.append((0.1 * i, 1 - 0.1 * i, 1))
+    x, y = toy.xor()
+    assert x.dtype == y.dtype == np.float64 and y.shape == (21, 1)
+    ours = sorted(map(tuple, np.round(np.hstack([x, y]), 9)))
+    assert ours == sorted(map(tuple, np.round(points, 9)))
+    assert (y == 0).sum() == 11
+
+
+def test_circles_lie_at_their_radii():
+    x, y = toy.circles(n=60, noise=0, factor=0.3)
+    assert x.shape == (60, 2) and y.shape == (60, 1) and y.dtype == np.float64
+    radius = np.linalg.norm(x, axis=1, keepdims=True)
+    assert np.allclose(radius, np.where(y == 0, 1, 0.3))
+    noisy = toy.circles(n=60, noise=0.1, factor=0.3, seed=1)[0]
+    assert not np.array_equal(noisy, toy.circles(n=60, noise=0.1, factor=0.3, seed=2)[0])
+    assert np.array_equal(noisy, toy.circles(n=60, noise=0.1, factor=0.3, seed=1)[0])
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, "3"])
+@pytest.mark.parametrize("generator", [toy.linear, toy.circles])
+def test_a_senseless_count_is_named(generator, n):
+    with pytest.raises(ValueError, match=f"at least 1, got {n!r}"):
+        generator(n=n)
+
+
+def test_registry_holds_the_first_chapter():
+    assert {entry.name for entry in data.datasets("backpropagation")} == {"linear", "xor", "circles"}
+    for entry in data.datasets():
+        assert entry.license and entry.source
+        assert entry.fetch is None or entry.megabytes > 0
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match="no data sets for chapter 'cooking'; there are some for: backprop"):
+        data.datasets("cooking")
+    with pytest.raises(AttributeError, match="no 'tyo'; it offers: fetch, toy"):
+        _ = data.tyo
+
+
+# --- python -m dlp_utils.data ---
+
+
+@pytest.fixture
+def shelf(monkeypatch, tmp_path):
+    """Three made-up data sets: one generated, one that comes, one that fails."""
+    here = tmp_path / "here"
+
+    def come():
+        if not here.exists():
+            fetch._require_downloads("cats", "")
+            here.write_text("cats")
+
+    def fail():
+        fetch._require_downloads("dogs", "")
+        raise fetch.FetchError("the dogs have run away.")
+
+    sets = [
+        Dataset("dots", "backpropagation", "CC0", "made here"),
+        Dataset("dogs", "segmentation", "CC BY 4.0", "a kennel", megabytes=4, fetch=fail),
+        Dataset("cats", "inpainting", "CC BY 4.0", "a house", megabytes=12.34, fetch=come),
+    ]
+    monkeypatch.setattr(toy, "DATASETS", sets)
+    return here
+
+
+def test_list_changes_nothing(shelf, capsys):
+    assert __main__.main(["--list"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["name", "chapter", "size", "here", "license", "source"]
+    assert lines[1] == ["dots", "backpropagation", "generated", "yes", "CC0", "made", "here"]
+    assert lines[3] == ["cats", "inpainting", "12.3", "MB", "no", "CC", "BY", "4.0", "a", "house"]
+    assert len(lines) == 4 and not shelf.exists()
+
+
+def test_one_failure_does_not_stop_the_others(shelf, capsys):
+    assert __main__.main([]) == 1
+    out = capsys.readouterr().out
+    assert "✗ dogs: the dogs have run away." in out
+    assert "✓ cats" in out and shelf.exists()
+    assert "1 of 2 data sets could not be fetched." in out
+
+
+def test_one_chapter_alone(shelf, capsys):
+    assert __main__.main(["--chapter", "inpainting"]) == 0
+    assert "dogs" not in capsys.readouterr().out
+    assert __main__.main(["--chapter", "inpainting"]) == 0
+    assert "Nothing to fetch." in capsys.readouterr().out
+
+
+def test_bug_in_one_set_is_only_its_own_failure(shelf, capsys, monkeypatch):
+    def broken():
+        raise KeyError("no such member")
+
+    sets = [Dataset("birds", "training", "CC0", "a nest", megabytes=1, fetch=broken), *toy.DATASETS]
+    monkeypatch.setattr(toy, "DATASETS", sets)
+    assert __main__.main([]) == 1
+    out = capsys.readouterr().out
+    assert "✗ birds: 'no such member'" in out and "✓ cats" in out
+
+
+def test_unknown_chapter_is_a_usage_error(shelf, capsys):
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(["--chapter", "cooking"])
+    assert stop.value.code == 2
+    assert "no data sets for chapter 'cooking'" in capsys.readouterr().err
