@@ -1,0 +1,185 @@
+"""Files of a run: checkpoints with their random numbers, and weights. Each is written whole or not at all."""
+
+import os
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+FORMAT = "dlp_utils.fit 1"
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def write_whole(path, write):
+    """Let `write(file)` fill a file beside `path`, then put it in its place in one go."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with open(partial, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut could leave the name on an empty file
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def compare(found, wanted, source, way_out=""):
+    """Raise one sentence unless two dicts of tensors have the same names and shapes."""
+    missing, extra = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    faults = [f"it lacks {', '.join(missing[:3])}{' …' * (len(missing) > 3)}"] if missing else []
+    faults += [f"it has {', '.join(extra[:3])}{' …' * (len(extra) > 3)} besides"] if extra else []
+    for name in sorted(wanted.keys() & found.keys()):
+        there, here = tuple(found[name].shape), tuple(wanted[name].shape)
+        if there != here and len(faults) < 4:
+            faults.append(f"{name} has shape {there} there and {here} in the model")
+    if faults:
+        raise ValueError(f"{source} belongs to another model: {'; '.join(faults)}{way_out}")
+
+
+def load_weights(model, name):
+    """Load weights into `model` and return it: the book's own by their name, others from a path.
+
+    `name` without suffix means `dlp_utils/weights/<name>.safetensors`. Raises `FileNotFoundError` where
+    there is no such file, `ValueError` where it is damaged or belongs to another model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = _weights_path(name)
+    if not path.is_file():
+        stored = ", ".join(sorted(file.stem for file in WEIGHTS.glob("*.safetensors"))) or "none"
+        raise FileNotFoundError(f"there are no weights at {path}; names that come with the book: {stored}")
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole safetensors file ({error}); fetch or train it again") from error
+    compare(weights, model.state_dict(), path)
+    model.load_state_dict(weights)
+    return model
+
+
+def save_weights(model, name):
+    """Write the state of `model` to where `load_weights(model, name)` finds it, and return the path."""
+    from safetensors.torch import save
+
+    path = _weights_path(name)
+    # clone: safetensors refuses tensors that share memory, as tied weights do
+    weights = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
+    write_whole(path, lambda file: file.write(save(weights)))
+    return path
+
+
+def _weights_path(name):
+    plain = isinstance(name, str) and Path(name).name == name and not Path(name).suffix
+    return WEIGHTS / f"{name}.safetensors" if plain else Path(name)
+
+
+def rng_state(device, generators):
+    """Return the state of all random number generators that a run knows of."""
+    kind, keys, *rest = np.random.get_state()
+    state = {
+        "python": random.getstate(),
+        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+        "generators": [generator.get_state() for generator in generators],
+    }
+    if device.type in ("cuda", "mps"):
+        state[device.type] = getattr(torch, device.type).get_rng_state()
+    return state
+
+
+def set_rng_state(state, device, generators):
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    for generator, value in zip(generators, state["generators"], strict=True):
+        generator.set_state(value)
+    if device.type in state:
+        getattr(torch, device.type).set_rng_state(state[device.type])
+
+
+def _settings(run):
+    """What must be the same for a run to go on where another stopped."""
+    return {
+        "optimizer": type(run.optimizer).__name__,
+        "ema": run.ema and run.ema.decay,
+        "accumulate": run.accumulate,
+        "batches in an epoch": run.length,
+        "generators": len(run.generators),
+        "processes": run.world,
+    }
+
+
+def save_run(run):
+    """Write the checkpoint of a run of `fit`, unless the file already holds this very state."""
+    history, position = run.history, (run.done, run.epoch, len(run.history.metrics))
+    if run.path is None or run.saved == position:
+        return
+    run.flush()  # raises where a loss was not finite: such weights never reach the file
+    rng = [{"epoch_start": run.epoch_start, "now": rng_state(run.device, run.generators)}]
+    if run.world > 1:
+        from accelerate.utils import gather_object
+
+        rng = gather_object(rng)
+    history.seconds = time.perf_counter() - run.started
+    state = {
+        "format": FORMAT,
+        "settings": _settings(run),
+        "model": run.model.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "scaler": run.scaler and run.scaler.state_dict(),
+        "ema": run.ema and {"updates": run.ema.updates, "weights": run.ema.weights},
+        "position": [run.done, run.epoch, run.seen],
+        "rng": rng,
+        "columns": {name: torch.tensor(v, dtype=torch.float64) for name, v in history._columns.items()},
+        "metrics": history.metrics,
+        "seconds": history.seconds,
+    }
+    if run.accelerator.is_main_process:
+        write_whole(run.path, lambda file: torch.save(state, file))
+    run.saved = position
+
+
+def load_run(run):
+    """Put a run of `fit` in the state of its checkpoint; `ValueError` says why that is not possible."""
+    way_out = "; give another path, or resume=False to start over"
+    try:
+        state = torch.load(run.path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"checkpoint {run.path} is damaged or no checkpoint ({reason}){way_out}") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ValueError(f"{run.path} is no checkpoint of this version of fit{way_out}")
+    source = f"checkpoint {run.path}"
+    compare(state["model"], run.model.state_dict(), source, way_out)
+    for name, now in _settings(run).items():
+        then = state["settings"][name]
+        if then != now:
+            raise ValueError(f"{source} was written with {name}: {then}, now it is {now}{way_out}")
+    rates = [group["lr"] for group in run.optimizer.param_groups]
+    try:
+        run.optimizer.load_state_dict(state["optimizer"])
+    except ValueError as error:
+        raise ValueError(f"{source} does not fit the optimizer ({error}){way_out}") from error
+    for group, rate in zip(run.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate  # the call decides, not the file
+    run.model.load_state_dict(state["model"])
+    if run.scaler and state["scaler"]:
+        run.scaler.load_state_dict(state["scaler"])
+    if run.ema:
+        run.ema.updates = state["ema"]["updates"]
+        for name, value in state["ema"]["weights"].items():
+            run.ema.weights[name].copy_(value)
+    run.done, run.epoch, run.seen = state["position"]
+    run.history._columns = {name: v.tolist() for name, v in state["columns"].items()}
+    run.history.metrics, run.history.seconds = state["metrics"], state["seconds"]
+    run.restored = state["rng"][run.accelerator.process_index]
+    set_rng_state(run.restored["now"], run.device, run.generators)
+    run.saved = (run.done, run.epoch, len(run.history.metrics))
+    if run.accelerator.is_main_process:
+        print(f"Going on from {run.path}, written after step {run.done}.")
