@@ -1,0 +1,356 @@
+"""What `dlp.check` asks of the exercises and the bug zoo of the chapter on backpropagation."""
+
+import numpy as np
+
+from dlp_utils.exercises import Wrong, exercise, expect_close, free_form, interval, number
+from dlp_utils.models.backpropagation import Value, sigmoid
+
+
+def _softmax(logits):
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+# --- exercises -------------------------------------------------------------------------------------------------
+
+
+def _softmax_cases(rng):
+    yield np.zeros((1, 2)), np.array([0])
+    for n, classes in ((2, 3), (5, 4)):
+        yield rng.normal(size=(n, classes)), rng.integers(0, classes, n)
+    yield np.array([[1000.0, 0.0, -1000.0], [0.0, 1.0, 2.0]]), np.array([1, 2])
+
+
+def _sum_over_batch(logits, labels):
+    return softmax_backward(logits, labels) * len(labels)
+
+
+def _probabilities_only(logits, labels):
+    return _softmax(logits) / len(labels)
+
+
+def _target_minus_prediction(logits, labels):
+    return -softmax_backward(logits, labels)
+
+
+def _mean_over_everything(logits, labels):
+    return softmax_backward(logits, labels) / logits.shape[1]
+
+
+def _not_finite(args, expected, got):
+    return not np.all(np.isfinite(np.asarray(got, dtype=float)))
+
+
+@exercise(
+    "backprop-softmax",
+    _softmax_cases,
+    mistakes=[
+        (_sum_over_batch, "The loss is a mean over the batch: where is the 1/N?"),
+        (_probabilities_only, "Prediction minus target: where is the target, the 1 at the label's place?"),
+        (_target_minus_prediction, "The sign: the loss must fall when you step against this gradient."),
+        (_mean_over_everything, "The loss is a mean over the N points, not over the N·C logits."),
+    ],
+    hints=[(_not_finite, "exp(1000) overflows. Subtract each row's largest logit first.")],
+)
+def softmax_backward(logits, labels):
+    gradient = _softmax(logits)
+    gradient[np.arange(len(labels)), labels] -= 1
+    return gradient / len(labels)
+
+
+def _bce_cases(rng):
+    yield np.array([0.0]), np.array([1.0])
+    yield rng.normal(size=6), rng.integers(0, 2, 6).astype(float)
+    yield rng.normal(size=(4, 1)), rng.uniform(size=(4, 1))
+    yield np.array([40.0]), np.array([0.0])
+    yield np.array([1000.0, -1000.0]), np.array([0.0, 1.0])
+
+
+def _clipped_bce(logits, targets):
+    p = np.clip(sigmoid(logits), 1e-12, 1 - 1e-12)
+    return -np.mean(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+
+
+@exercise(
+    "backprop-bce",
+    _bce_cases,
+    rtol=1e-9,
+    mistakes=[
+        (lambda z, y: stable_bce(z, y) * z.size, "The mean over all entries, not the sum."),
+        (lambda z, y: stable_bce(-z, y), "A large positive logit means class 1. Check the sign of y·z."),
+        (_clipped_bce, "Clipping hides the overflow and is wrong by hundreds at z = 1000. Do not form σ(z) at all."),
+        (
+            lambda z, y: np.mean(np.maximum(z, 0) - y * z),
+            "You dropped log(1 + exp(-|z|)): small at |z| = 40, but log 2 at z = 0.",
+        ),
+    ],
+    hints=[(_not_finite, "Something overflowed. No exponent may be positive: write |z| and max(z, 0).")],
+)
+def stable_bce(logits, targets):
+    return np.mean(np.maximum(logits, 0) - targets * logits + np.log1p(np.exp(-np.abs(logits))))
+
+
+def _batchnorm_cases(rng):
+    yield np.array([[1.0], [0.0]]), np.array([[1.0], [-1.0]]), np.array([1.0]), 1e-5
+    for n, d in ((3, 1), (6, 4)):
+        yield rng.normal(size=(n, d)), rng.normal(2, 3, (n, d)), rng.normal(size=d), 1e-5
+    yield rng.normal(size=(5, 2)), rng.normal(size=(5, 2)), rng.normal(size=2), 0.5
+
+
+def _normalized(x, eps):
+    s = np.sqrt(x.var(axis=0) + eps)
+    return (x - x.mean(axis=0)) / s, s
+
+
+def _constant_statistics(dy, x, gamma, eps=1e-5):
+    x_hat, s = _normalized(x, eps)
+    return gamma * dy / s, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+
+def _constant_variance(dy, x, gamma, eps=1e-5):
+    x_hat, s = _normalized(x, eps)
+    g = gamma * dy
+    return (g - g.mean(axis=0)) / s, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+
+def _without_gamma(dy, x, gamma, eps=1e-5):
+    return batchnorm_backward(dy, x, np.ones_like(gamma), eps)
+
+
+def _averaged_parameters(dy, x, gamma, eps=1e-5):
+    dx, dgamma, dbeta = batchnorm_backward(dy, x, gamma, eps)
+    return dx, dgamma / len(x), dbeta / len(x)
+
+
+@exercise(
+    "backprop-batchnorm",
+    _batchnorm_cases,
+    mistakes=[
+        (_constant_statistics, "The mean and the variance depend on every x as well: two more paths for the gradient."),
+        (_constant_variance, "The path through the mean is there. The one through the variance is missing."),
+        (_without_gamma, "What reaches x̂ is γ·dy, not dy."),
+        (_averaged_parameters, "γ and β are used by all N points: the chain rule sums over them, it does not average."),
+    ],
+)
+def batchnorm_backward(dy, x, gamma, eps=1e-5):
+    x_hat, s = _normalized(x, eps)
+    g = gamma * dy
+    dx = (g - g.mean(axis=0) - x_hat * (g * x_hat).mean(axis=0)) / s
+    return dx, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+
+@free_form("backprop-engine")
+def _check_power(power, rng):
+    for base, n in [(2.0, 3), (4.0, 0.5), (3.0, -1), (1.5, 1), *((float(b), 2.5) for b in rng.uniform(0.5, 2, 3))]:
+        a = Value(base)
+        result = power(a, n)
+        if not hasattr(result, "data") or not hasattr(result, "backward"):
+            raise Wrong(
+                f"power(Value({base:g}), {n}) is a {type(result).__name__}, not a Value.",
+                "Return Value(data, parents, partials), as `mul` does.",
+            )
+        expect_close(result.data, base**n, f"the value of {base:g}**{n}")
+        total = result * a  # a is used twice: through the power and directly
+        total.backward()
+        slope, expected = a.grad, (n + 1) * base**n
+        if np.isclose(slope, base**n):
+            raise Wrong(
+                f"the derivative of a**{n} at {base:g} is 0.",
+                "No gradient came back through the power: are `parents` and `partials` given?",
+            )
+        hint = ""
+        if np.isclose(slope, base**n + base * n * base**n):
+            hint = "The power rule lowers the exponent by one: n·a**(n - 1)."
+        elif np.isclose(slope, base**n + base * base ** (n - 1)):
+            hint = "The power rule has a factor n in front."
+        expect_close(slope, expected, f"the derivative of a·a**{n} at a = {base:g}", hint=hint)
+
+
+number(
+    "backprop-depth",
+    10,
+    mistakes=[
+        (9, "4 to the power of -9 is 3.8e-6: not yet one millionth."),
+        (11, "Count the factors: k hidden layers give L - 1 = k of them."),
+        (20, "That would be a slope of one half per layer. The sigmoid's largest slope is 1/4."),
+        (6, "One millionth is 10 to the power of -6, but each layer gives a factor of 4, not of 10."),
+    ],
+)
+interval(
+    "backprop-plateau",
+    -1.4,
+    -0.7,
+    below="That steep? Use the median of several seeds, and rates between 1 and 4.",
+    above="Faster learning should need fewer epochs: the exponent is negative, and doubling the rate about halves them.",
+)
+
+
+def _conv_cases(rng):
+    yield np.ones((1, 1, 1, 1)), np.arange(4.0).reshape(1, 1, 2, 2), np.ones((1, 1, 2, 2))
+    for n, c, o, height, width, k in ((1, 1, 1, 4, 5, 2), (2, 3, 4, 6, 5, 3)):
+        shape = (n, o, height - k + 1, width - k + 1)
+        yield rng.normal(size=shape), rng.normal(size=(n, c, height, width)), rng.normal(size=(o, c, k, k))
+
+
+def _unflipped(dy, x, w):
+    _, dw, db = conv2d_backward(dy, x, w)
+    return conv2d_backward(dy, x, w[:, :, ::-1, ::-1])[0], dw, db
+
+
+def _averaged_conv(dy, x, w):
+    dx, dw, db = conv2d_backward(dy, x, w)
+    return dx, dw / len(x), db / len(x)
+
+
+@exercise(
+    "backprop-conv",
+    _conv_cases,
+    mistakes=[
+        (
+            _unflipped,
+            "dw and db are right. In dx the kernel must be flipped: output (i, j) reaches x at i + u, so x at r comes from i = r - u.",
+        ),
+        (_averaged_conv, "dx is right. dw and db are sums over the batch: if a mean is wanted, the loss takes it."),
+    ],
+)
+def conv2d_backward(dy, x, w):
+    k = w.shape[-1]
+    rows, columns = dy.shape[2:]
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for u in range(k):
+        for v in range(k):
+            window = x[:, :, u : u + rows, v : v + columns]
+            dw[:, :, u, v] = np.einsum("noij,ncij->oc", dy, window)
+            dx[:, :, u : u + rows, v : v + columns] += np.einsum("noij,oc->ncij", dy, w[:, :, u, v])
+    return dx, dw, dy.sum(axis=(0, 2, 3))
+
+
+# --- bug zoo ---------------------------------------------------------------------------------------------------
+
+
+def _array_cases(rng):
+    yield (np.zeros(1),)
+    yield (rng.normal(size=(3, 2)),)
+    yield (np.array([-800.0, -5.0, 5.0, 800.0]),)
+
+
+@exercise(
+    "backprop-zoo-sigmoid",
+    _array_cases,
+    mistakes=[
+        (lambda z: z * (1 - z), "a·(1 - a) wants a = σ(z), and this is z itself."),
+        (sigmoid, "That is σ(z). Its slope is wanted."),
+        (lambda z: sigmoid(sigmoid(z)) * (1 - sigmoid(sigmoid(z))), "The sigmoid is applied twice."),
+    ],
+    hints=[(_not_finite, "exp(800) overflows: use the stable `sigmoid` of the lab.")],
+)
+def sigmoid_slope(z):
+    a = sigmoid(z)
+    return a * (1 - a)
+
+
+def _linear_cases(rng):
+    yield np.ones((2, 1)), np.ones((1, 1)), np.ones((2, 1))
+    for n, d_in, d_out in ((4, 2, 3), (5, 3, 3)):
+        yield rng.normal(size=(n, d_in)), rng.normal(size=(d_in, d_out)), rng.normal(size=(n, d_out))
+
+
+@exercise(
+    "backprop-zoo-scales",
+    _linear_cases,
+    mistakes=[
+        (lambda A, W, dZ: (A.T @ dZ, dZ.mean(axis=0), dZ @ W.T), "That is the bug: dW sums over the batch, db averages."),
+        (
+            lambda A, W, dZ: (A.T @ dZ / len(A), dZ.mean(axis=0), dZ @ W.T),
+            "Consistent now, but the loss is a sum, so the gradients are sums: nothing divides by N.",
+        ),
+    ],
+)
+def linear_backward(A, W, dZ):
+    return A.T @ dZ, dZ.sum(axis=0), dZ @ W.T
+
+
+def _transpose_cases(rng):
+    yield np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([[1.0, 0.0]])
+    yield rng.normal(size=(3, 3)), rng.normal(size=(4, 3))
+    yield rng.normal(size=(2, 5)), rng.normal(size=(4, 5))
+
+
+@exercise(
+    "backprop-zoo-transpose",
+    _transpose_cases,
+    mistakes=[
+        (
+            lambda W, dZ: dZ @ W if W.shape[0] == W.shape[1] else dZ @ W.T,
+            "Right for rectangular W only: the square ones still lack their transpose.",
+        ),
+        (lambda W, dZ: W @ dZ.T, "That is the transpose of the result: ∂L/∂A has the shape of A, (N, d_in)."),
+    ],
+    hints=[(lambda args, expected, got: args[0].shape[0] == args[0].shape[1], "Square W: is the transpose there?")],
+)
+def input_gradient(W, dZ):
+    return dZ @ W.T
+
+
+def _logit_cases(rng):
+    yield (np.zeros((1, 2)),)
+    yield (rng.normal(size=(4, 3)),)
+    yield (np.array([[10.0, 20.0, 1000.0], [-2000.0, -2001.0, -2000.0]]),)
+    yield (rng.normal(size=5) * 500,)
+
+
+@exercise(
+    "backprop-zoo-softmax",
+    _logit_cases,
+    mistakes=[
+        (lambda logits: _softmax(np.minimum(logits, 700)), "Clipping changes the result. Subtract, do not clip."),
+        (
+            lambda logits: np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum(axis=-1, keepdims=True),
+            "Each row needs its own largest logit: next to a row with 1000, a row near -2000 underflows to 0/0.",
+        ),
+    ],
+    hints=[(_not_finite, "Still 0/0 or ∞/∞. Subtract each row's own largest logit before the exponential.")],
+)
+def stable_softmax(logits):
+    return _softmax(logits)
+
+
+@free_form("backprop-zoo-start")
+def _check_xavier(draw, rng):
+    for d_in, d_out in ((200, 300), (500, 100)):
+        W = np.asarray(draw(d_in, d_out, np.random.default_rng(rng.integers(2**32))))
+        if W.shape != (d_in, d_out):
+            raise Wrong(f"the weights have shape {W.shape}, wanted ({d_in}, {d_out}).")
+        wanted, r = 2 / (d_in + d_out), np.sqrt(6 / (d_in + d_out))
+        if abs(W.mean()) > 6 * np.sqrt(wanted / W.size):
+            raise Wrong(f"the mean is {W.mean():.4f}, not 0.", "Between -r and r, not between 0 and r.")
+        if np.isclose(W.var(), 6 / (d_in + d_out), rtol=0.03):
+            hint = "You drew a normal with standard deviation r, or r is √3 times too large: Var U(-r, r) = r²/3."
+        elif np.isclose(W.var(), wanted / 3, rtol=0.03):
+            hint = "A uniform variable on (-r, r) has variance r²/3, not r²."
+        else:
+            hint = ""
+        if not np.isclose(W.var(), wanted, rtol=0.03):
+            raise Wrong(f"the variance is {W.var():.2e}, wanted 2/(d_in + d_out) = {wanted:.2e}.", hint)
+        if np.abs(W).max() > r * (1 + 1e-9):
+            raise Wrong(f"an entry is {np.abs(W).max():.3f}, beyond r = {r:.3f}.", "Uniform, not normal.")
+
+
+def _leaky_cases(rng):
+    yield np.array([-1.0, 1.0]), np.array([1.0, 1.0])
+    yield rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
+
+
+@exercise(
+    "backprop-zoo-dead",
+    _leaky_cases,
+    mistakes=[
+        (lambda z, da: da * (z > 0), "That is ReLU: a unit with z < 0 for every point stays dead."),
+        (lambda z, da: np.where(da > 0, da, 0.01 * da), "The sign of z decides, not the sign of da."),
+        (lambda z, da: np.where(z > 0, z, 0.01 * z), "That is the forward pass."),
+        (lambda z, da: da * np.where(z > 0, 0.01, 1.0), "The two branches are exchanged."),
+        (lambda z, da: np.where(z > 0, da, 0.01), "Below zero the slope multiplies da, it does not replace it."),
+    ],
+)
+def leaky_backward(z, da):
+    return da * np.where(z > 0, 1.0, 0.01)

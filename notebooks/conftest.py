@@ -1,0 +1,21 @@
+"""What nbval leaves unsaid: a cell that writes to stderr (a warning, a progress bar) fails, marked or not."""
+
+import os
+import tempfile
+
+import pytest
+
+
+def pytest_configure(config):
+    # A reader's solved exercises must not turn "not attempted yet" into something else.
+    folder = tempfile.mkdtemp(prefix="dlp-progress-")
+    os.environ["DLP_PROGRESS"] = os.path.join(folder, "progress.json")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    outcome = yield
+    for output in getattr(item, "test_outputs", None) or ():
+        if output.get("output_type") == "stream" and output.get("name") == "stderr":
+            pytest.fail(f"{item.name} wrote to stderr: {output['text'][:500]}", pytrace=False)
+    return outcome

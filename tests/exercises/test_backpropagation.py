@@ -1,0 +1,107 @@
+"""The exercises of the chapter on backpropagation: wrong answers that readers give, and the hint each must get."""
+
+import numpy as np
+
+from dlp_utils.models.backpropagation import Value, sigmoid
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def one_hot(labels, logits):
+    return np.eye(logits.shape[1])[labels]
+
+
+def overflowing(logits, labels):
+    with np.errstate(all="ignore"):
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return (p - one_hot(labels, logits)) / len(labels)
+
+
+def normalized(x, eps):
+    s = np.sqrt(x.var(axis=0) + eps)
+    return (x - x.mean(axis=0)) / s, s
+
+
+def batchnorm(dy, x, gamma, eps=1e-5, variance=True, mean=True):
+    x_hat, s = normalized(x, eps)
+    g = gamma * dy
+    dx = g - mean * g.mean(axis=0) - variance * x_hat * (g * x_hat).mean(axis=0)
+    return dx / s, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+
+def naive_bce(z, y):
+    with np.errstate(all="ignore"):
+        p = 1 / (1 + np.exp(-z))
+        return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
+def convolution(dy, x, w, flip=False, scale=1.0):
+    k, (rows, columns) = w.shape[-1], dy.shape[2:]
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for u in range(k):
+        for v in range(k):
+            kernel = w[:, :, k - 1 - u, k - 1 - v] if flip else w[:, :, u, v]
+            dw[:, :, u, v] = scale * np.einsum("noij,ncij->oc", dy, x[:, :, u : u + rows, v : v + columns])
+            dx[:, :, u : u + rows, v : v + columns] += np.einsum("noij,oc->ncij", dy, kernel)
+    return dx, dw, scale * dy.sum(axis=(0, 2, 3))
+
+
+# id: [(wrong answer, part of the hint that it must get)]
+WRONG = {
+    "backprop-softmax": [
+        (lambda z, y: softmax(z) - one_hot(y, z), "where is the 1/N"),
+        (lambda z, y: softmax(z) / len(y), "where is the target"),
+        (lambda z, y: (one_hot(y, z) - softmax(z)) / len(y), "The sign"),
+        (overflowing, "exp(1000) overflows"),
+    ],
+    "backprop-bce": [
+        (naive_bce, "Something overflowed"),
+        (lambda z, y: np.sum(np.logaddexp(0, z) - y * z), "not the sum"),
+        (lambda z, y: np.mean(np.logaddexp(0, -z) + y * z), "Check the sign"),
+    ],
+    "backprop-batchnorm": [
+        (lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, gamma, eps, False, False), "two more paths"),
+        (lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, gamma, eps, False), "through the variance is missing"),
+        (lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, 1.0, eps), "not dy"),
+    ],
+    "backprop-engine": [
+        (lambda a, n: a.data**n, "Return Value"),
+        (lambda a, n: Value(a.data**n), "`parents`"),
+        (lambda a, n: Value(a.data**n, (a,), (n * a.data**n,)), "lowers the exponent"),
+        (lambda a, n: Value(a.data**n, (a,), (a.data ** (n - 1),)), "factor n"),
+    ],
+    "backprop-depth": [(9, "3.8e-6"), (20, "1/4"), (11, "k hidden layers")],
+    "backprop-plateau": [(1.0, "exponent is negative"), (-2, "That steep")],
+    "backprop-conv": [
+        (lambda dy, x, w: convolution(dy, x, w, flip=True), "flipped"),
+        (lambda dy, x, w: convolution(dy, x, w, scale=1 / len(x)), "sums over the batch"),
+    ],
+    "backprop-zoo-sigmoid": [
+        (lambda z: z * (1 - z), "this is z itself"),
+        (lambda z: sigmoid(z), "Its slope is wanted"),
+    ],
+    "backprop-zoo-scales": [
+        (lambda A, W, dZ: (A.T @ dZ, dZ.mean(axis=0), dZ @ W.T), "That is the bug"),
+        (lambda A, W, dZ: (A.T @ dZ / len(A), dZ.sum(axis=0) / len(A), dZ @ W.T), "nothing divides by N"),
+    ],
+    "backprop-zoo-transpose": [
+        (lambda W, dZ: dZ @ (W.T if W.shape[0] != W.shape[1] else W), "rectangular"),
+        (lambda W, dZ: (dZ @ W.T).T, "transpose of the result"),
+    ],
+    "backprop-zoo-softmax": [
+        (lambda z: np.exp(np.minimum(z, 600)) / np.exp(np.minimum(z, 600)).sum(axis=-1, keepdims=True), "own largest"),
+        (lambda z: np.exp(z - z.max()) / np.exp(z - z.max()).sum(axis=-1, keepdims=True), "Each row needs its own"),
+    ],
+    "backprop-zoo-start": [
+        (lambda i, o, rng: rng.uniform(0, np.sqrt(6 / (i + o)), (i, o)), "Between -r and r"),
+        (lambda i, o, rng: rng.uniform(-1, 1, (i, o)) * np.sqrt(2 / (i + o)), "r²/3"),
+        (lambda i, o, rng: rng.normal(0, np.sqrt(2 / (i + o)), (i, o)), "not normal"),
+    ],
+    "backprop-zoo-dead": [
+        (lambda z, da: da * (z > 0), "That is ReLU"),
+        (lambda z, da: np.where(z > 0, z, 0.01 * z), "forward pass"),
+    ],
+}

@@ -1,0 +1,120 @@
+"""Every exercise of every chapter: the stub is "not attempted", the book's solution passes, wrong answers fail.
+
+The stub is taken from the notebook, the solution from the drop-down of the page: the same text that readers see.
+Wrong answers stand in `tests/exercises/test_<stem>.py` as WRONG = {id: [(answer, part of its hint)]}.
+"""
+
+import ast
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import dlp_utils.models
+from dlp_utils import exercises
+
+ROOT = Path(__file__).resolve().parents[2]
+SOLUTION = re.compile(r"^(`{3,})\{solution\} ex-([\w-]+)\n(.*?)^\1$", re.M | re.S)
+EXERCISE = re.compile(r"^`{3,}\{exercise\}[^\n]*\n:label: ex-([\w-]+)$", re.M)
+CODE = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+
+exercises._load()
+BY_CHAPTER = {}
+for entry in exercises.EXERCISES.values():
+    BY_CHAPTER.setdefault(entry.chapter, []).append(entry.id)
+IDS = [(stem, id) for stem, ids in sorted(BY_CHAPTER.items()) for id in ids]
+
+
+def page(stem):
+    return (ROOT / "book" / f"{stem}.md").read_text(encoding="utf-8")
+
+
+def code_cells(stem):
+    notebook = json.loads((ROOT / "notebooks" / f"{stem}.ipynb").read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def run(code, stem, checked):
+    """Run an answer's code with the chapter's module and NumPy at hand; `dlp.check` hands over to `checked`."""
+
+    class Dlp:
+        check = staticmethod(checked)
+
+    module = importlib.import_module(f"dlp_utils.models.{stem}")
+    names = {**vars(module), "np": __import__("numpy"), "torch": __import__("torch"), "dlp": Dlp}
+    exec(compile(code, f"<{stem}>", "exec"), names)
+    return names
+
+
+def stub_of(stem, id):
+    """(cell source, name of the answer) of the notebook cell that checks this id."""
+    for cell in code_cells(stem):
+        for node in ast.walk(ast.parse(re.sub(r"^\s*%.*$", "", cell, flags=re.M))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "dlp.check":
+                if ast.literal_eval(node.args[0]) == id:
+                    return cell, ast.unparse(node.args[1])
+    raise AssertionError(f"notebooks/{stem}.ipynb never calls dlp.check({id!r}, …)")
+
+
+def solution_of(stem, id):
+    """The Python code in the page's solution to ex-<id>."""
+    for _, label, body in SOLUTION.findall(page(stem)):
+        if label == id:
+            found = CODE.search(body)
+            assert found, f"the solution of ex-{id} in book/{stem}.md has no Python code"
+            return found[1]
+    raise AssertionError(f"book/{stem}.md has no solution to ex-{id}")
+
+
+def wrong_answers(stem):
+    path = ROOT / "tests" / "exercises" / f"test_{stem}.py"
+    assert path.is_file(), f"chapter {stem} has exercises, but there is no tests/exercises/{path.name}"
+    spec = importlib.util.spec_from_file_location(f"wrong_{stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.WRONG
+
+
+@pytest.mark.parametrize(("stem", "id"), IDS)
+def test_stub_is_not_attempted(stem, id):
+    judged = []
+    run(stub_of(stem, id)[0], stem, lambda id, answer: judged.append(exercises.judge(id, answer)))
+    assert [result.status for result in judged] == ["not attempted"]
+
+
+@pytest.mark.parametrize(("stem", "id"), IDS)
+def test_solution_of_the_page_passes(stem, id):
+    name = stub_of(stem, id)[1]
+    result = exercises.judge(id, run(solution_of(stem, id), stem, None)[name])
+    assert result.status == "passed", str(result)
+
+
+@pytest.mark.parametrize(("stem", "id"), IDS)
+def test_wrong_answers_fail_with_their_hint(stem, id):
+    answers = wrong_answers(stem).get(id, [])
+    assert len(answers) >= 2, f"{id} needs at least two wrong answers in its tests"
+    for answer, hint in answers:
+        result = exercises.judge(id, answer)
+        assert result.status == "failed", f"{id} lets a wrong answer pass"
+        assert hint in result.hint, f"{id}: expected a hint with {hint!r}, got {str(result)!r}"
+
+
+@pytest.mark.parametrize("stem", sorted(BY_CHAPTER))
+def test_page_states_and_solves_every_exercise(stem):
+    stated, solved = EXERCISE.findall(page(stem)), [label for _, label, _ in SOLUTION.findall(page(stem))]
+    assert set(BY_CHAPTER[stem]) <= set(stated)
+    assert sorted(stated) == sorted(solved)
+    assert len(stated) == len(set(stated))
+
+
+@pytest.mark.parametrize("stem", sorted(BY_CHAPTER))
+def test_no_wrong_answers_for_unknown_exercises(stem):
+    assert set(wrong_answers(stem)) <= set(BY_CHAPTER[stem])
+
+
+def test_every_chapter_with_checks_has_a_module():
+    assert BY_CHAPTER
+    for stem in BY_CHAPTER:
+        assert importlib.util.find_spec(f"{dlp_utils.models.__name__}.{stem}")

@@ -1,0 +1,251 @@
+"""Run, export, stamp and lay out notebooks.
+
+    python tools/notebooks.py run [STEM ...]      execute at the current profile, store cleaned outputs
+    python tools/notebooks.py export [STEM ...]   write dlp_utils/models/<stem>.py from the `#| export` cells
+    python tools/notebooks.py stamp [STEM ...]    rewrite title cell and set-up cell (after a change of address)
+    python tools/notebooks.py new STEM            lay out the files of a new chapter
+
+`run` skips a notebook whose cells have not changed since its outputs were stored; `run --force` does not.
+"""
+
+import argparse
+import base64
+import datetime
+import hashlib
+import io
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+MODELS = ROOT / "dlp_utils" / "models"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def repository():
+    """The repository's address, from its one place: pyproject.toml, [project.urls]."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^repository\s*=\s*"([^"]+)"', text, re.M)
+    if not found:
+        raise SystemExit("pyproject.toml has no `repository = \"…\"` under [project.urls]")
+    return found[1].rstrip("/")
+
+
+def stems(chosen=()):
+    """The chosen stems, or all; a stem without a notebook is named."""
+    known = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+    for stem in chosen:
+        if stem not in known:
+            raise SystemExit(f"no notebooks/{stem}.ipynb; there are: {', '.join(known) or 'none'}")
+    return list(chosen) or known
+
+
+def read(stem):
+    return nbformat.read(NOTEBOOKS / f"{stem}.ipynb", as_version=4)
+
+
+def write(notebook, stem):
+    nbformat.validate(notebook)
+    nbformat.write(notebook, NOTEBOOKS / f"{stem}.ipynb")
+
+
+# --- title cell and set-up cell: written by the machine, so that they cannot go stale ------------------------
+
+
+def cost_line(run):
+    """One sentence on what the notebook costs, from the measured run in its metadata (None: not yet run)."""
+    if not run:
+        return "**Cost**: not measured yet."
+    return (
+        f"**Cost**: {run['seconds']:.0f} s and {run['peak_mb'] / 1000:.1f} GB of memory, measured at the "
+        f"`{run['profile']}` profile on {run['machine']}, {run['date']}."
+    )
+
+
+def title_cell(stem, title, run):
+    """Markdown of the first cell: title, links to Colab and Kaggle, measured cost, link to the page."""
+    owner_and_name = repository().removeprefix("https://github.com/")
+    path = f"{owner_and_name}/blob/main/notebooks/{stem}.ipynb"
+    colab = f"https://colab.research.google.com/github/{path}"
+    kaggle = f"https://kaggle.com/kernels/welcome?src=https://github.com/{path}"
+    return (
+        f"# {title}\n\n"
+        f"[![Open in Colab](../book/_static/badges/colab.svg)]({colab}) "
+        f"[![Open in Kaggle](../book/_static/badges/kaggle.svg)]({kaggle})\n\n"
+        f"{cost_line(run)} The derivations are on the [chapter's page](../book/{stem}.md)."
+    )
+
+
+def setup_cell():
+    """Code of the set-up cell: install the helper package only where it is missing, leave the host's versions."""
+    return (
+        "try:\n"
+        "    import dlp_utils as dlp\n"
+        "except ModuleNotFoundError:  # on Colab and Kaggle\n"
+        f'    %pip install -q "dlp-utils @ git+{repository()}"\n'
+        "    import dlp_utils as dlp"
+    )
+
+
+def stamp(stem):
+    """Rewrite the machine-written cells of a notebook from its title, its measured run and the address."""
+    notebook = read(stem)
+    title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+    notebook.cells[0].source = title_cell(stem, title, notebook.metadata.get("dlp"))
+    first_code = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first_code.source = setup_cell()
+    write(notebook, stem)
+
+
+# --- export ----------------------------------------------------------------------------------------------------
+
+
+def export(stem, folder=MODELS):
+    """Write `<folder>/<stem>.py` from the notebook's `#| export` cells with nbdev; return the path, or None."""
+    from nbdev.export import nb_export
+
+    notebook = read(stem)
+    if not any(cell.cell_type == "code" and cell.source.startswith("#| export") for cell in notebook.cells):
+        return None
+    nb_export(str(NOTEBOOKS / f"{stem}.ipynb"), lib_path=str(folder), name=stem)
+    path = Path(folder) / f"{stem}.py"
+    body = path.read_text(encoding="utf-8").split("\n")
+    # nbdev's first lines name the source relative to the output folder and number the cells; both would
+    # differ between a run here and one in a temporary folder, and renumbering would make noise in diffs.
+    lines = [re.sub(r"^# %% .*", "# %%", line) for line in body if not line.startswith("# AUTOGENERATED")]
+    head = f'"""Generated from notebooks/{stem}.ipynb by `make export`: edit the notebook, not this file."""'
+    path.write_text(f"{head}\n" + "\n".join(lines).strip() + "\n", encoding="utf-8")
+    return path
+
+
+# --- run -------------------------------------------------------------------------------------------------------
+
+
+def fingerprint(notebook):
+    """Hash of the code cells: outputs are stored anew only when it changes."""
+    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def peak_memory_of(process, stop, result):
+    """Poll the resident memory of a process and its children until `stop` is set; MB in result[0]."""
+    import psutil
+
+    while not stop.wait(0.2):
+        try:
+            family = [process, *process.children(recursive=True)]
+            result[0] = max(result[0], sum(p.memory_info().rss for p in family) / 1e6)
+        except psutil.Error:
+            pass
+
+
+def smaller(png):
+    """Base64 PNG with a palette of 256 colors, where that changes no pixel by much; else as it was."""
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    palette = image.quantize(256, dither=Image.Dither.NONE)
+    change = np.abs(np.asarray(palette.convert("RGB"), dtype=int) - np.asarray(image, dtype=int))
+    if change.mean() > 1.0:  # a photograph, not a drawing
+        return png
+    buffer = io.BytesIO()
+    palette.save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode() + "\n"
+
+
+def clean(notebook):
+    """Drop what must not be stored: widget views and state, timing metadata, empty outputs, needless bytes."""
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["kernelspec"] = KERNELSPEC
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                output["data"]["image/png"] = smaller(output["data"]["image/png"])
+            if WIDGET in output.get("data", {}):
+                del output["data"][WIDGET]
+                if not set(output["data"]) - {"text/plain"}:  # a progress bar: nothing to see once it is over
+                    output["data"].clear()
+        cell.outputs = [output for output in cell.outputs if "data" not in output or output["data"]]
+
+
+def run(stem, force=False):
+    """Execute a notebook from a fresh kernel and store its outputs, time, memory, machine and date."""
+    import psutil
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    import dlp_utils as dlp
+
+    notebook = read(stem)
+    code = fingerprint(notebook)
+    if not force and notebook.metadata.get("dlp", {}).get("code") == code:
+        print(f"{stem}: cells unchanged, outputs kept (FORCE=1 runs it all the same)")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        client = NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(NOTEBOOKS)}})
+        client.create_kernel_manager()
+        environment = {"DLP_PROGRESS": f"{scratch}/progress.json", "PYTHONHASHSEED": "0"}
+        start = time.perf_counter()
+        with client.setup_kernel(env={**os.environ, **environment}):
+            stop, peak = threading.Event(), [0.0]
+            kernel = psutil.Process(client.km.provisioner.pid)
+            watcher = threading.Thread(target=peak_memory_of, args=(kernel, stop, peak))
+            watcher.start()
+            try:
+                for index, cell in enumerate(notebook.cells):
+                    client.execute_cell(cell, index)
+            except CellExecutionError as error:
+                raise SystemExit(f"{stem}: cell {index} failed, stored outputs kept.\n{error}") from None
+            finally:
+                stop.set()
+                watcher.join()
+        seconds = time.perf_counter() - start
+    clean(notebook)
+    notebook.metadata["dlp"] = {
+        "code": code,
+        "date": datetime.date.today().isoformat(),
+        "machine": dlp.machine(),
+        "peak_mb": round(peak[0]),
+        "profile": dlp.profile(),
+        "seconds": round(seconds, 1),
+    }
+    write(notebook, stem)
+    stamp(stem)
+    print(f"{stem}: {seconds:.0f} s, {peak[0]:.0f} MB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("run", "export", "stamp", "new"))
+    parser.add_argument("stems", nargs="*")
+    parser.add_argument("--force", action="store_true")
+    arguments = parser.parse_args()
+    sys.path.insert(0, str(ROOT))
+    if arguments.command == "new":
+        from new_chapter import lay_out
+
+        for stem in arguments.stems:
+            lay_out(stem)
+        return
+    for stem in stems(arguments.stems):
+        if arguments.command == "run":
+            run(stem, arguments.force)
+        elif arguments.command == "export":
+            print(export(stem) or f"{stem}: nothing to export")
+        else:
+            stamp(stem)
+
+
+if __name__ == "__main__":
+    main()
