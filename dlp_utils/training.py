@@ -290,6 +290,13 @@ class _Run:
         try:
             with _Interrupt(self.world) as interrupt:
                 try:
+                    if (
+                        self.restored
+                        and self.epoch
+                        and not self.seen
+                        and self.epoch % self.evaluate_every == 0
+                    ):
+                        self.run_evaluation()  # unless it was done before the checkpoint was written
                     while self.epoch < self.epochs and self.done < self.steps:
                         if self.one_epoch(view, interrupt):
                             break
@@ -465,7 +472,7 @@ class _Run:
             result = {name: float(value) for name, value in result.items()}
         except (AttributeError, TypeError, ValueError, RuntimeError):
             raise TypeError(f"evaluate returned {result!r:.80}; it must return a dict of floats") from None
-        metrics.append({"step": self.done, "epoch": self.epoch, **result})
+        metrics.append({"step": self.done, "epoch": self.epoch + bool(self.seen), **result})
 
     def finish(self, interrupted, whole=True):
         """Close the books. `whole`: no step was cut in two, so the state may be kept."""
