@@ -4,6 +4,9 @@ Figures stand on a light card, in the light and in the dark page, and are sized 
 still be read at phone width. Axis labels and their units belong to the caller.
 """
 
+import io
+import sys
+
 import numpy as np
 
 
@@ -67,6 +70,32 @@ def use_style():
             "svg.hashsalt": "deep-learning-in-practice",  # the same figure is the same file, byte for byte
         }
     )
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if getattr(shell, "kernel", None) is not None:
+        import matplotlib.pyplot as plt
+        from matplotlib.figure import Figure
+
+        plt.switch_backend(mpl.get_backend())  # loading the backend later would put its own formatter back
+        shell.display_formatter.formatters["image/png"].for_type(Figure, small_png)
+
+
+def small_png(figure):
+    """Return `figure` as PNG bytes, in 256 colors where the eye sees no difference: a third of the size.
+
+    A stored notebook, and the page made from it, is mostly pictures.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight")
+    full = Image.open(buffer).convert("RGB")
+    few = full.quantize(256)
+    change = np.abs(np.asarray(full, dtype=int) - np.asarray(few.convert("RGB"), dtype=int))
+    if change.mean() > 1:  # of 255: photographs and color ramps would show bands
+        return buffer.getvalue()
+    buffer = io.BytesIO()
+    few.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def decision_regions(ax, predict, x, y, *, resolution=160, margin=0.15):

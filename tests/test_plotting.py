@@ -1,6 +1,8 @@
 """Colors, decision regions, image grids and curves draw what they were given, or say why not."""
 
+import base64
 import io
+from pathlib import Path
 
 import matplotlib
 
@@ -9,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dlp_utils import plotting
 
@@ -178,5 +181,45 @@ def test_curve_takes_half_precision_tensors_and_names_bad_input(ax):
 
 
 def test_an_unknown_color_is_answered_with_the_names():
-    with pytest.raises(KeyError, match="no color 'grey'; it has blue, vermillion, .*gray"):
+    with pytest.raises(KeyError, match=r"no color 'grey'; it has blue, vermillion, .*gray"):
         plotting.COLORS["grey"]
+
+
+def decoded(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=int)
+
+
+def full_png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def test_notebook_pictures_are_small_and_look_the_same(ax):
+    plotting.decision_regions(ax, lambda x: x[:, 0].clip(0, 1), POINTS, LABELS)
+    full, small = full_png(ax.figure), plotting.small_png(ax.figure)
+    assert len(small) < 0.5 * len(full)
+    assert decoded(small).shape == decoded(full).shape
+    assert np.abs(decoded(small) - decoded(full)).mean() < 1
+
+
+def test_pictures_of_many_colors_keep_them():
+    noise = np.random.default_rng(0).uniform(size=(1, 64, 64, 3))
+    figure = plotting.image_grid(noise, size=3)
+    assert plotting.small_png(figure) == full_png(figure)
+
+
+@pytest.mark.slow
+def test_a_kernel_shows_figures_through_the_small_png(tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    from nbclient import NotebookClient
+
+    root = str(Path(plotting.__file__).parents[1])
+    cells = [
+        f"import sys; sys.path.insert(0, {root!r})\nimport dlp_utils as dlp\ndlp.use_style()",
+        "import matplotlib.pyplot as plt\nplt.subplots()[1].plot([1, 2])\nplt.show()",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    (output,) = notebook.cells[1].outputs
+    assert Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"]))).mode == "P"

@@ -1,0 +1,195 @@
+"""Numbers from the stored notebooks: tables of claims and costs, and roles that quote one of them.
+
+- `{claims-table}` and `{cost-table}` directives: every claim, every notebook's time and memory.
+- `{data-table}` directive: every data set of `dlp_utils.data`, with source and license.
+- ``{claim}`stem/name` `` prints a claim's measured value, ``{cost}`stem` `` a notebook's time and memory.
+
+Nothing here is typed by hand, so that page and notebook cannot disagree. An unknown name is a warning.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+# The book is built from the checkout, whether or not the package is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from dlp_utils.claims import from_notebook
+from dlp_utils.data import datasets
+
+logger = logging.getLogger(__name__)
+
+
+def notebooks(env) -> dict[str, Path]:
+    """Return {stem: path} of the book's notebooks, in the order of the table of contents."""
+    site_map = getattr(env, "external_site_map", None)
+    order = {name: i for i, name in enumerate(site_map)} if site_map is not None else {}
+    names = [name for name in env.found_docs if name.startswith("notebooks/")]
+    paths = {name: Path(env.doc2path(name)) for name in sorted(names, key=lambda n: (order.get(n, 1e9), n))}
+    return {name.split("/")[-1]: path for name, path in paths.items() if path.suffix == ".ipynb"}
+
+
+def cost_of(path: Path) -> dict:
+    """Return the notebook's measured run: seconds, peak_mb, machine, date, profile; empty before a run."""
+    return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("dlp", {})
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float) -> str:
+    """Round to three digits, to more where three would make a whole number of 0.9996."""
+    value = float(value)
+    if value == round(value) and abs(value) < 1e6:
+        return f"{value:.0f}"
+    if not 1e-3 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    texts = [f"{value:.{digits}g}" for digits in (3, 4, 5, 6)]
+    return next((text for text in texts if float(text) != round(value)), texts[-1])
+
+
+def bound(claim: dict) -> str:
+    if "equals" in claim:
+        within = f" ± {number(claim['tol'])}" if claim.get("tol") else ""
+        return f"= {number(claim['equals'])}{within}"
+    parts = [f"≥ {number(claim['at_least'])}"] if "at_least" in claim else []
+    parts += [f"≤ {number(claim['at_most'])}"] if "at_most" in claim else []
+    return ", ".join(parts)
+
+
+def seconds(value: float) -> str:
+    return f"{value:.0f} s" if value < 120 else f"{value / 60:.0f} min"
+
+
+def megabytes(value: float) -> str:
+    return f"{value:.0f} MB" if value < 1000 else f"{value / 1000:.1f} GB"
+
+
+def _table(headers: list[str], rows: list[list], classes: list[str]) -> nodes.table:
+    table = nodes.table(classes=["dlp-table", *classes])
+    group = nodes.tgroup(cols=len(headers))
+    table += group
+    group += [nodes.colspec(colwidth=1) for _ in headers]
+    for part, lines in ((nodes.thead(), [headers]), (nodes.tbody(), rows)):
+        group += part
+        for line in lines:
+            row = nodes.row()
+            part += row
+            for cell in line:
+                content = nodes.Text(cell) if isinstance(cell, str) else cell
+                row += nodes.entry("", nodes.paragraph("", "", content))
+    return table
+
+
+def _to_notebook(env, stem: str) -> addnodes.pending_xref:
+    """A link to the notebook, whose text becomes its title."""
+    return addnodes.pending_xref(
+        "",
+        nodes.inline("", ""),
+        refdomain="std",
+        reftype="doc",
+        reftarget=f"/notebooks/{stem}",
+        refexplicit=False,
+        refwarn=True,
+        refdoc=env.docname,
+    )
+
+
+class _Table(SphinxDirective):
+    """A table over all notebooks. Read again at each build, since a notebook may have come or gone."""
+
+    has_content = False
+
+    def run(self):
+        self.env.note_reread()
+        found = notebooks(self.env)
+        rows = [row for stem, path in found.items() for row in self.rows(stem, path)]
+        if not rows:
+            return [nodes.paragraph("", "No notebook has been measured yet.")]
+        return [_table(self.headers, rows, self.classes)]
+
+
+class ClaimsTable(_Table):
+    headers = ("Claim", "Holds when", "Measured", "Notebook")
+    classes = ("dlp-claims",)
+
+    def rows(self, stem, path):
+        for claim in from_notebook(path):
+            name = nodes.literal("", claim["name"])
+            yield [name, bound(claim), number(claim["value"]), _to_notebook(self.env, stem)]
+
+
+class CostTable(_Table):
+    headers = ("Notebook", "Time", "Peak memory", "Profile", "Machine", "Date")
+    classes = ("dlp-costs",)
+
+    def rows(self, stem, path):
+        if cost := cost_of(path):
+            time, memory = seconds(cost["seconds"]), megabytes(cost["peak_mb"])
+            rest = [str(cost.get(key, "–")) for key in ("profile", "machine", "date")]
+            yield [_to_notebook(self.env, stem), time, memory, *rest]
+
+
+class DataTable(SphinxDirective):
+    """Every data set that the package offers, with its license."""
+
+    def run(self):
+        self.env.note_reread()
+        rows = [[d.name, d.chapter, d.source, d.license, d.citation or "–"] for d in datasets()]
+        headers = ["Data set", "Chapter", "Source", "License", "Citation"]
+        return [_table(headers, rows, ["dlp-data"])]
+
+
+class _Quote(SphinxRole):
+    def path(self, stem: str):
+        path = notebooks(self.env).get(stem)
+        if path is not None:
+            self.env.note_dependency(str(path))
+        return path
+
+    def unknown(self, why: str):
+        message = f"{self.name} {self.text!r}: {why}"
+        logger.warning(message, location=self.get_location(), type="dlp", subtype=self.name)
+        return [nodes.inline("", f"[{message}]", classes=["dlp-unknown"])], []
+
+
+class ClaimRole(_Quote):
+    def run(self):
+        stem, _, name = self.text.partition("/")
+        path = self.path(stem)
+        if path is None:
+            return self.unknown(f"there is no notebook {stem}; name it as stem/claim")
+        claims = {claim["name"]: claim for claim in from_notebook(path)}
+        if name not in claims:
+            return self.unknown(f"the notebook claims {', '.join(sorted(claims)) or 'nothing'}")
+        value = number(claims[name]["value"])
+        return [nodes.inline("", value, classes=["dlp-claim"])], []
+
+
+class CostRole(_Quote):
+    def run(self):
+        path = self.path(self.text)
+        if path is None:
+            return self.unknown("there is no such notebook")
+        cost = cost_of(path)
+        if not cost:
+            return self.unknown("the notebook has not been measured; run make notebooks")
+        text = f"{seconds(cost['seconds'])}, {megabytes(cost['peak_mb'])}"
+        return [nodes.inline("", text, classes=["dlp-cost"])], []
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("claims-table", ClaimsTable)
+    app.add_directive("cost-table", CostTable)
+    app.add_directive("data-table", DataTable)
+    app.add_role("claim", ClaimRole())
+    app.add_role("cost", CostRole())
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

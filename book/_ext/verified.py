@@ -1,0 +1,94 @@
+"""A mark beside each labelled equation that links to the test which checks it.
+
+An equation labelled `eq-…` is a claim: some function in tests/derivations/test_<stem>.py carries the
+decorator `@verifies("eq-…")`, where <stem> is the page's name. A claim without a test is a warning, so that a
+build with `-W` fails. Equations with other labels (`def-…`) are definitions and get no mark.
+"""
+
+import ast
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from docutils import nodes
+from repository import source_url
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+
+class Test(NamedTuple):
+    name: str
+    first: int  # the decorator's line, counted from 1
+    last: int
+
+
+def tests_by_label(path: Path) -> dict[str, list[Test]]:
+    """Return, for each label in a test file, the tests that verify it; empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    found: dict[str, list[Test]] = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        for label in _labels(node):
+            found.setdefault(label, []).append(Test(node.name, first, node.end_lineno))
+    return found
+
+
+def _labels(function: ast.FunctionDef) -> list[str]:
+    calls = [d for d in function.decorator_list if isinstance(d, ast.Call)]
+    calls = [call for call in calls if ast.unparse(call.func).split(".")[-1] == "verifies"]
+    return [a.value for call in calls for a in call.args if isinstance(a, ast.Constant)]
+
+
+def _mark_equations(app: Sphinx, doctree: nodes.document) -> None:
+    docname = app.env.docname
+    claims = [
+        node for node in doctree.findall(nodes.math_block) if str(node.get("label") or "").startswith("eq-")
+    ]
+    if not claims:
+        return
+    path = f"{app.config.dlp_derivations}/test_{docname.split('/')[-1]}.py"
+    app.env.note_dependency(path)
+    tests = tests_by_label(Path(app.srcdir) / path)
+    for equation in claims:
+        label = equation["label"]
+        if label not in tests:
+            logger.warning(
+                'equation %s has no test; mark one in %s with @verifies("%s"), or label it def-…',
+                *(label, path, label),
+                location=equation,
+                type="dlp",
+                subtype="unverified",
+            )
+            continue
+        links = " ".join(
+            _link(source_url(app.config, path, test.first, test.last), test, path, number)
+            for number, test in enumerate(tests[label], 1)
+        )
+        mark = nodes.raw("", f'<p class="dlp-verified">{links}</p>', format="html")
+        box = nodes.container("", classes=["dlp-equation"])
+        parent, index = equation.parent, equation.parent.index(equation)
+        before = parent[index - 1] if index else None
+        if isinstance(before, nodes.target):  # the target that `{eq}` links to stays with its equation
+            parent.remove(before)
+            box += before
+        parent.replace(equation, box)
+        box += [equation, mark]
+
+
+def _link(url: str, test: Test, path: str, number: int) -> str:
+    text = '<span aria-hidden="true">✓ </span>tested' if number == 1 else str(number)
+    title = f"tested by {test.name} in {path}"
+    label = "" if number == 1 else f' aria-label="{number}: {escape(title)}"'
+    return f'<a href="{escape(url)}" title="{escape(title)}"{label}>{text}</a>'
+
+
+def setup(app: Sphinx) -> dict:
+    app.setup_extension("repository")
+    app.add_config_value("dlp_derivations", "tests/derivations", "env", str)
+    app.connect("doctree-read", _mark_equations)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

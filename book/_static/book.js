@@ -1,0 +1,19 @@
+// A formula that is wider than its column scrolls. Let the keyboard reach it too.
+(() => {
+  const reach = () => {
+    for (const box of document.querySelectorAll("div.math")) {
+      if (box.scrollWidth > box.clientWidth + 1) {
+        box.tabIndex = 0;
+        box.setAttribute("role", "region");
+        box.setAttribute("aria-label", "Formula, scrolls sideways");
+      } else if (box.hasAttribute("tabindex")) {
+        for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
+      }
+    }
+  };
+  window.addEventListener("load", () => {
+    const typeset = window.MathJax?.startup?.promise;
+    (typeset ?? Promise.resolve()).then(reach);
+  });
+  window.addEventListener("resize", reach);
+})();

@@ -1,0 +1,123 @@
+"""Cards of the front page for chapters to come: what each is about, in a few strokes, and no results."""
+
+import math
+
+from _svg import BLUE, GRAY, GREEN, INK, ORANGE, PALE, SKY, VERMILLION, Drawing, Noise, write
+
+W, H = 320, 180
+
+
+def training(p):
+    """Two loss curves; the slower learning rate ends lower."""
+    p.path([(40, 24), (40, 150), (290, 150)], stroke=GRAY, line=2)
+    noise = Noise(3)
+    for color, floor, rate in ((VERMILLION, 96, 0.045), (BLUE, 132, 0.018)):
+        points = [(40 + 2.5 * t, floor - (floor - 34) * math.exp(-rate * t)) for t in range(0, 100, 2)]
+        p.path([(x, y + 5 * (noise() - 0.5)) for x, y in points], stroke=color)
+
+
+def convolution(p):
+    """A kernel over a picture, and the number that it gives."""
+    for i in range(7):
+        for j in range(7):
+            inside = (i - 3) ** 2 + (j - 3) ** 2 <= 7
+            p.rect(34 + 18 * i, 27 + 18 * j, 17, 17, fill=SKY if inside else PALE)
+    p.rect(69, 62, 55, 55, stroke=VERMILLION, line=4)
+    p.arrow((132, 90), (200, 90), stroke=VERMILLION, line=3)
+    for i in range(5):
+        for j in range(5):
+            p.rect(208 + 16 * i, 50 + 16 * j, 15, 15, fill=VERMILLION if (i, j) == (2, 2) else PALE)
+
+
+def architectures(p):
+    """Layers in a row with shortcuts over them."""
+    for k, height in enumerate((110, 110, 84, 84, 58, 58)):
+        p.rect(40 + 42 * k, 100 - height / 2, 24, height, radius=5, fill=BLUE if k % 2 else SKY)
+    for k in (0, 2, 4):
+        x = 52 + 42 * k
+        p.curve(f"M{x - 18},{100} C{x - 18},22 {x + 60},22 {x + 60},{100}", stroke=VERMILLION, line=3)
+
+
+def eeg_classification(p):
+    """Signals of five electrodes."""
+    for k, color in enumerate((BLUE, VERMILLION, GREEN, ORANGE, GRAY)):
+        points = []
+        for t in range(0, 260, 3):
+            bump = math.exp(-(((t - 90 - 22 * k) / 38) ** 2))
+            y = 30 + 30 * k + 11 * bump * math.sin(0.28 * t) + 3 * math.sin(0.11 * t * (1 + 0.3 * k) + k)
+            points.append((30 + t, y))
+        p.path(points, stroke=color)
+
+
+def segmentation(p):
+    """A cat's head, half picture, half mask."""
+    head = [(0, -48), (14, -42), (44, -62), (46, -22), (54, 4), (44, 36), (22, 54), (0, 58)]
+    left = [(160 - x, 94 + y) for x, y in head]
+    right = [(160 + x, 94 + y) for x, y in head]
+    p.path(left, stroke=None, fill=PALE, closed=True)
+    p.path(right, stroke=None, fill=GREEN, closed=True)
+    p.path([*left, *reversed(right)], stroke=INK, closed=True)
+    p.circle(140, 92, 5, fill=INK)
+    p.circle(180, 92, 5, fill=INK)
+    p.path([(154, 112), (160, 118), (166, 112)], stroke=INK)
+    p.path([(160, 22), (160, 166)], stroke=GRAY, line=2, dash="5 5")
+
+
+def video_generation(p):
+    """A figure that walks from frame to frame."""
+    for k in range(4):
+        x, swing = 22 + 71 * k, 12 * math.cos(k * math.pi / 1.5)
+        p.rect(x, 46, 62, 88, radius=6, stroke=GRAY if k else BLUE, line=2 if k else 4)
+        cx = x + 20 + 7 * k
+        p.circle(cx, 66, 7, fill=INK)
+        p.path([(cx, 73), (cx, 98)], stroke=INK)
+        p.path([(cx - swing, 122), (cx, 98), (cx + swing, 122)], stroke=INK)
+        p.path([(cx + swing, 92), (cx, 80), (cx - swing, 92)], stroke=INK)
+
+
+def inpainting(p):
+    """A picture of tiles, some of them missing."""
+    noise = Noise(11)
+    for i in range(12):
+        for j in range(7):
+            color = BLUE if 20 * j < 62 + 24 * math.sin(i / 2.2) else GREEN
+            hole = (i - 7.2) ** 2 / 9 + (j - 3.1) ** 2 / 4 < 1 or noise() < 0.08
+            p.rect(41 + 20 * i, 21 + 20 * j, 18, 18, radius=3, fill=PALE if hole else color)
+
+
+def diffusion(p):
+    """Noise that turns into a disk in four steps."""
+    noise = Noise(5)
+    for k in range(4):
+        x0, level = 18 + 73 * k, (1.0, 0.7, 0.42, 0.0)[k]
+        for i in range(9):
+            for j in range(9):
+                disk = (i - 4) ** 2 + (j - 4) ** 2 <= 10
+                value = (1 - level) * disk + level * noise()
+                color = VERMILLION if value > 0.66 else ORANGE if value > 0.42 else PALE
+                p.rect(x0 + 7.2 * i, 58 + 7.2 * j, 6.6, 6.6, fill=color)
+
+
+ICONS = (
+    training,
+    convolution,
+    architectures,
+    eeg_classification,
+    segmentation,
+    video_generation,
+    inpainting,
+    diffusion,
+)
+
+
+def draw():
+    files = {}
+    for icon in ICONS:
+        picture = Drawing(W, H)
+        icon(picture)
+        files[f"icon_{icon.__name__}"] = picture.svg(icon.__doc__.rstrip("."))
+    return files
+
+
+if __name__ == "__main__":
+    write(draw)
