@@ -31,8 +31,16 @@ _NAMES = {
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 _SUBPACKAGES = ("data", "models", "checks")
 __all__ = [
-    *("choose", "count_parameters", "device", "generator", "machine", "peak_memory", "profile"),
-    *("seed_everything", *_MODULE_OF, *_SUBPACKAGES),
+    "choose",
+    "count_parameters",
+    "device",
+    "generator",
+    "machine",
+    "peak_memory",
+    "profile",
+    "seed_everything",
+    *_MODULE_OF,
+    *_SUBPACKAGES,
 ]
 
 

@@ -42,7 +42,9 @@ def problems(notebook, stem, title_cell=None, setup_cell=None):
                 said.append(f"cell {i} stores output on stderr: {''.join(output['text'])[:80]}")
             if tool.WIDGET in output.get("data", {}):
                 said.append(f"cell {i} stores a widget view")
-            if MACHINE_PATH.search(json.dumps(output.get("data", {}).get("text/plain", "")) + json.dumps(output.get("text", ""))):
+            if MACHINE_PATH.search(
+                json.dumps(output.get("data", {}).get("text/plain", "")) + json.dumps(output.get("text", ""))
+            ):
                 said.append(f"cell {i} prints a path of one machine")
     for i, source in enumerate(text):
         if MACHINE_PATH.search(source):
@@ -66,7 +68,9 @@ def test_notebook_is_clean(stem):
 def test_outputs_belong_to_these_cells(stem):
     run = tool.read(stem).metadata.get("dlp")
     assert run, f"{stem} has never been run: make notebooks STEM={stem}"
-    assert run["code"] == tool.fingerprint(tool.read(stem)), f"cells changed since the run: make notebooks STEM={stem}"
+    assert run["code"] == tool.fingerprint(tool.read(stem)), (
+        f"cells changed since the run: make notebooks STEM={stem}"
+    )
     assert run["profile"] == "cpu"
 
 
@@ -82,7 +86,9 @@ def test_module_is_the_notebooks_export(stem, tmp_path):
     if fresh is None:
         assert not stored.exists(), f"{stored.name} is left over: the notebook exports nothing"
         return
-    assert fresh.read_text(encoding="utf-8") == stored.read_text(encoding="utf-8"), f"drift: make export STEM={stem}"
+    assert fresh.read_text(encoding="utf-8") == stored.read_text(encoding="utf-8"), (
+        f"drift: make export STEM={stem}"
+    )
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -133,11 +139,17 @@ def changed(**code_cell):
         (changed(outputs=[{"output_type": "error", "ename": "ValueError"}]), "stores an error: ValueError"),
         (changed(outputs=[{"output_type": "stream", "name": "stderr", "text": "UserWarning"}]), "stderr"),
         (changed(outputs=[{"output_type": "display_data", "data": {tool.WIDGET: {}}}]), "widget view"),
-        (changed(outputs=[{"output_type": "stream", "name": "stdout", "text": "/home/reader/x"}]), "path of one machine"),
+        (
+            changed(outputs=[{"output_type": "stream", "name": "stdout", "text": "/home/reader/x"}]),
+            "path of one machine",
+        ),
         (changed(source="open('/content/drive/x')"), "names a path"),
         ({**GOOD, "metadata": {"widgets": {}}}, "widget state"),
         ({**GOOD, "cells": [*GOOD["cells"], {"cell_type": "markdown", "source": "see {eq}`eq-a`"}]}, "MyST"),
-        ({**GOOD, "cells": [*GOOD["cells"], {"cell_type": "markdown", "source": "```{note}\nx\n```"}]}, "MyST"),
+        (
+            {**GOOD, "cells": [*GOOD["cells"], {"cell_type": "markdown", "source": "```{note}\nx\n```"}]},
+            "MyST",
+        ),
         ({**GOOD, "cells": GOOD["cells"] + 2 * GOOD["cells"][1:]}, "third code cell"),
     ],
 )

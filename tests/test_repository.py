@@ -8,12 +8,16 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-ADDRESS = re.search(r'^repository\s*=\s*"([^"]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]
+ADDRESS = re.search(
+    r'^repository\s*=\s*"([^"]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M
+)[1]
 OWNER_AND_NAME = ADDRESS.removeprefix("https://github.com/")
 
 
 def tracked():
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    names = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout.decode()
     return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
 
 
@@ -58,7 +62,9 @@ def test_a_path_of_one_machine_is_found():
     assert not MACHINE.search("https://example.org/home/page") and not MACHINE.search("dlp_utils/work/x")
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "LICENSE", "requirements.txt", "_config.yml", "_toc.yml"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "LICENSE", "requirements.txt", "_config.yml", "_toc.yml"]
+)
 def test_expected_files(name):
     assert (ROOT / name).stat().st_size > 100
 
@@ -71,7 +77,9 @@ def test_every_chapter_is_in_the_table_of_contents():
         name = str(path.relative_to(ROOT).with_suffix(""))
         assert name in files, f"{name} is missing in _toc.yml"
     for name in files:
-        assert any((ROOT / f"{name}{suffix}").is_file() for suffix in (".md", ".ipynb")), f"_toc.yml names {name}"
+        assert any((ROOT / f"{name}{suffix}").is_file() for suffix in (".md", ".ipynb")), (
+            f"_toc.yml names {name}"
+        )
 
 
 def test_requirements_pin_what_is_asked_for():

@@ -37,7 +37,7 @@ def repository():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found = re.search(r'^repository\s*=\s*"([^"]+)"', text, re.M)
     if not found:
-        raise SystemExit("pyproject.toml has no `repository = \"…\"` under [project.urls]")
+        raise SystemExit('pyproject.toml has no `repository = "…"` under [project.urls]')
     return found[1].rstrip("/")
 
 
@@ -107,7 +107,7 @@ def stamp(stem):
     write(notebook, stem)
 
 
-# --- export ----------------------------------------------------------------------------------------------------
+# --- export --------------------------------------------------------------------------------------------
 
 
 def export(stem, folder=MODELS):
@@ -128,7 +128,7 @@ def export(stem, folder=MODELS):
     return path
 
 
-# --- run -------------------------------------------------------------------------------------------------------
+# --- run -----------------------------------------------------------------------------------------------
 
 
 def fingerprint(notebook):

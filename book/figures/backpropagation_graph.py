@@ -34,7 +34,7 @@ def numbers():
 def draw():
     picture = Drawing(780, 268)
     value, adjoint = numbers()
-    for node, (x, y, _, parents) in NODES.items():
+    for x, y, _, parents in NODES.values():
         for parent, partial in parents.items():
             px, py = NODES[parent][:2]
             # Inputs b and y stand below: their arrows rise to the lower corner of the box, the others run level.

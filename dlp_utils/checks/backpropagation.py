@@ -11,7 +11,7 @@ def _softmax(logits):
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-# --- exercises -------------------------------------------------------------------------------------------------
+# --- exercises -----------------------------------------------------------------------------------------
 
 
 def _softmax_cases(rng):
@@ -78,7 +78,10 @@ def _clipped_bce(logits, targets):
     mistakes=[
         (lambda z, y: stable_bce(z, y) * z.size, "The mean over all entries, not the sum."),
         (lambda z, y: stable_bce(-z, y), "A large positive logit means class 1. Check the sign of y·z."),
-        (_clipped_bce, "Clipping hides the overflow and is wrong by hundreds at z = 1000. Do not form σ(z) at all."),
+        (
+            _clipped_bce,
+            "Clipping hides the overflow and is wrong by hundreds at z = 1000. Do not form σ(z) at all.",
+        ),
         (
             lambda z, y: np.mean(np.maximum(z, 0) - y * z),
             "You dropped log(1 + exp(-|z|)): small at |z| = 40, but log 2 at z = 0.",
@@ -126,10 +129,16 @@ def _averaged_parameters(dy, x, gamma, eps=1e-5):
     "backprop-batchnorm",
     _batchnorm_cases,
     mistakes=[
-        (_constant_statistics, "The mean and the variance depend on every x as well: two more paths for the gradient."),
+        (
+            _constant_statistics,
+            "The mean and the variance depend on every x as well: two more paths for the gradient.",
+        ),
         (_constant_variance, "The path through the mean is there. The one through the variance is missing."),
         (_without_gamma, "What reaches x̂ is γ·dy, not dy."),
-        (_averaged_parameters, "γ and β are used by all N points: the chain rule sums over them, it does not average."),
+        (
+            _averaged_parameters,
+            "γ and β are used by all N points: the chain rule sums over them, it does not average.",
+        ),
     ],
 )
 def batchnorm_backward(dy, x, gamma, eps=1e-5):
@@ -141,7 +150,13 @@ def batchnorm_backward(dy, x, gamma, eps=1e-5):
 
 @free_form("backprop-engine")
 def _check_power(power, rng):
-    for base, n in [(2.0, 3), (4.0, 0.5), (3.0, -1), (1.5, 1), *((float(b), 2.5) for b in rng.uniform(0.5, 2, 3))]:
+    for base, n in [
+        (2.0, 3),
+        (4.0, 0.5),
+        (3.0, -1),
+        (1.5, 1),
+        *((float(b), 2.5) for b in rng.uniform(0.5, 2, 3)),
+    ]:
         a = Value(base)
         result = power(a, n)
         if not hasattr(result, "data") or not hasattr(result, "backward"):
@@ -208,9 +223,13 @@ def _averaged_conv(dy, x, w):
     mistakes=[
         (
             _unflipped,
-            "dw and db are right. In dx the kernel must be flipped: output (i, j) reaches x at i + u, so x at r comes from i = r - u.",
+            "dw and db are right. In dx the kernel must be flipped: output i reaches x at r = i + u, so x at r hears "
+            "from i = r - u.",
         ),
-        (_averaged_conv, "dx is right. dw and db are sums over the batch: if a mean is wanted, the loss takes it."),
+        (
+            _averaged_conv,
+            "dx is right. dw and db are sums over the batch: if a mean is wanted, the loss takes it.",
+        ),
     ],
 )
 def conv2d_backward(dy, x, w):
@@ -225,7 +244,7 @@ def conv2d_backward(dy, x, w):
     return dx, dw, dy.sum(axis=(0, 2, 3))
 
 
-# --- bug zoo ---------------------------------------------------------------------------------------------------
+# --- bug zoo -------------------------------------------------------------------------------------------
 
 
 def _array_cases(rng):
@@ -259,7 +278,10 @@ def _linear_cases(rng):
     "backprop-zoo-scales",
     _linear_cases,
     mistakes=[
-        (lambda A, W, dZ: (A.T @ dZ, dZ.mean(axis=0), dZ @ W.T), "That is the bug: dW sums over the batch, db averages."),
+        (
+            lambda A, W, dZ: (A.T @ dZ, dZ.mean(axis=0), dZ @ W.T),
+            "That is the bug: dW sums over the batch, db averages.",
+        ),
         (
             lambda A, W, dZ: (A.T @ dZ / len(A), dZ.mean(axis=0), dZ @ W.T),
             "Consistent now, but the loss is a sum, so the gradients are sums: nothing divides by N.",
@@ -286,7 +308,12 @@ def _transpose_cases(rng):
         ),
         (lambda W, dZ: W @ dZ.T, "That is the transpose of the result: ∂L/∂A has the shape of A, (N, d_in)."),
     ],
-    hints=[(lambda args, expected, got: args[0].shape[0] == args[0].shape[1], "Square W: is the transpose there?")],
+    hints=[
+        (
+            lambda args, expected, got: args[0].shape[0] == args[0].shape[1],
+            "Square W: is the transpose there?",
+        )
+    ],
 )
 def input_gradient(W, dZ):
     return dZ @ W.T
@@ -303,9 +330,14 @@ def _logit_cases(rng):
     "backprop-zoo-softmax",
     _logit_cases,
     mistakes=[
-        (lambda logits: _softmax(np.minimum(logits, 700)), "Clipping changes the result. Subtract, do not clip."),
         (
-            lambda logits: np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum(axis=-1, keepdims=True),
+            lambda logits: _softmax(np.minimum(logits, 700)),
+            "Clipping changes the result. Subtract, do not clip.",
+        ),
+        (
+            lambda logits: (
+                np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum(axis=-1, keepdims=True)
+            ),
             "Each row needs its own largest logit: next to a row with 1000, a row near -2000 underflows to 0/0.",
         ),
     ],
@@ -349,7 +381,10 @@ def _leaky_cases(rng):
         (lambda z, da: np.where(da > 0, da, 0.01 * da), "The sign of z decides, not the sign of da."),
         (lambda z, da: np.where(z > 0, z, 0.01 * z), "That is the forward pass."),
         (lambda z, da: da * np.where(z > 0, 0.01, 1.0), "The two branches are exchanged."),
-        (lambda z, da: np.where(z > 0, da, 0.01), "Below zero the slope multiplies da, it does not replace it."),
+        (
+            lambda z, da: np.where(z > 0, da, 0.01),
+            "Below zero the slope multiplies da, it does not replace it.",
+        ),
     ],
 )
 def leaky_backward(z, da):

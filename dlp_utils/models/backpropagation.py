@@ -7,6 +7,7 @@ __all__ = ['CONFIGS', 'Linear', 'sigmoid', 'Activation', 'Sigmoid', 'Tanh', 'Lea
 
 # %%
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,13 +27,13 @@ class Linear:
         self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.b)
 
     def forward(self, A):
-        self.A = A                                # (N, d_in), needed for dW
-        return A @ self.W + self.b                # (N, d_out)
+        self.A = A  # (N, d_in), needed for dW
+        return A @ self.W + self.b  # (N, d_out)
 
     def backward(self, dZ):
-        self.dW = self.A.T @ dZ                   # (d_in, N) @ (N, d_out)
-        self.db = dZ.sum(axis=0)                  # (d_out,)
-        return dZ @ self.W.T                      # (N, d_out) @ (d_out, d_in)
+        self.dW = self.A.T @ dZ  # (d_in, N) @ (N, d_out)
+        self.db = dZ.sum(axis=0)  # (d_out,)
+        return dZ @ self.W.T  # (N, d_out) @ (d_out, d_in)
 
     def parameters(self):
         return [(self.W, self.dW), (self.b, self.db)]
@@ -40,7 +41,7 @@ class Linear:
 # %%
 def sigmoid(z):
     """Logistic function 1 / (1 + exp(-z)) without overflow for any finite z."""
-    small = np.exp(-np.abs(z))                    # in (0, 1], never overflows
+    small = np.exp(-np.abs(z))  # in (0, 1], never overflows
     return np.where(z >= 0, 1, small) / (1 + small)
 
 
@@ -52,7 +53,7 @@ class Activation:
         return self.A
 
     def backward(self, dA):
-        return dA * self.slope(self.Z, self.A)    # entry by entry
+        return dA * self.slope(self.Z, self.A)  # entry by entry
 
     def parameters(self):
         return []
@@ -63,7 +64,7 @@ class Sigmoid(Activation):
         return sigmoid(z)
 
     def slope(self, z, a):
-        return a * (1 - a)                        # at most 1/4
+        return a * (1 - a)  # at most 1/4
 
 
 class Tanh(Activation):
@@ -71,7 +72,7 @@ class Tanh(Activation):
         return np.tanh(z)
 
     def slope(self, z, a):
-        return 1 - a**2                           # at most 1
+        return 1 - a**2  # at most 1
 
 
 class LeakyReLU(Activation):
@@ -151,11 +152,11 @@ def mlp(sizes, activation, seed=0):
     """
     rng = np.random.default_rng(seed)
     layers = []
-    for d_in, d_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for d_in, d_out in pairwise(sizes):
         relu_like = issubclass(activation, LeakyReLU)
         std = np.sqrt(2 / d_in) if relu_like else np.sqrt(2 / (d_in + d_out))
         layers += [Linear(d_in, d_out, rng, std), activation()]
-    return Network(layers[:-1])                   # no activation behind the logits
+    return Network(layers[:-1])  # no activation behind the logits
 
 # %%
 class SGD:
@@ -170,7 +171,7 @@ class SGD:
         for v, (p, g) in zip(self.velocity, parameters, strict=True):
             v *= self.momentum
             v += g
-            p -= self.lr * v                      # in place: the layer sees it
+            p -= self.lr * v  # in place: the layer sees it
 
 # %%
 def train(network, loss, optimizer, x, y, epochs, watch=None):
@@ -204,7 +205,7 @@ def numerical_gradients(network, loss, x, y, h=6e-6):
             above = loss.forward(network.forward(x), y)
             parameter[index] = kept - h
             below = loss.forward(network.forward(x), y)
-            parameter[index] = kept               # restored exactly
+            parameter[index] = kept  # restored exactly
             gradient[index] = (above - below) / (2 * h)
         gradients.append(gradient)
     return gradients
@@ -225,7 +226,7 @@ class Value:
     def backward(self):
         """Add ∂self/∂v to v.grad for every v that self was made from."""
         order, seen, stack = [], set(), [(self, False)]
-        while stack:                              # depth first, without recursion: no depth limit
+        while stack:  # depth first, without recursion: no depth limit
             value, done = stack.pop()
             if done:
                 order.append(value)
@@ -234,7 +235,7 @@ class Value:
                 stack.append((value, True))
                 stack.extend((parent, False) for parent in value.parents)
         self.grad = 1.0
-        for value in reversed(order):             # consumers before producers
+        for value in reversed(order):  # consumers before producers
             for parent, partial in zip(value.parents, value.partials, strict=True):
                 parent.grad += value.grad * partial
 
@@ -285,8 +286,8 @@ def scalar_weights(network):
 # %%
 @dataclass(frozen=True)
 class Config:
-    sizes: tuple = (2, 10, 10, 1)                 # layer widths, input to logit
-    batch: int = 21                               # points in one step
+    sizes: tuple = (2, 10, 10, 1)  # layer widths, input to logit
+    batch: int = 21  # points in one step
 
 
 CONFIGS = {"smoke": Config(), "cpu": Config(), "gpu": Config((2, 1024, 1024, 1), 65_536)}
@@ -295,7 +296,7 @@ CONFIGS = {"smoke": Config(), "cpu": Config(), "gpu": Config((2, 1024, 1024, 1),
 def build(config):
     """Sigmoid network with the widths of `config`; input (N, 2), output logits (N, 1)."""
     layers = []
-    for d_in, d_out in zip(config.sizes[:-1], config.sizes[1:], strict=True):
+    for d_in, d_out in pairwise(config.sizes):
         layers += [nn.Linear(d_in, d_out), nn.Sigmoid()]
     return nn.Sequential(*layers[:-1])
 
@@ -317,5 +318,5 @@ def copy_weights(network, model):
     twins = [module for module in model if isinstance(module, nn.Linear)]
     with torch.no_grad():
         for layer, twin in zip(linear, twins, strict=True):
-            twin.weight.copy_(torch.from_numpy(layer.W.T))     # torch stores (d_out, d_in)
+            twin.weight.copy_(torch.from_numpy(layer.W.T))  # torch stores (d_out, d_in)
             twin.bias.copy_(torch.from_numpy(layer.b))

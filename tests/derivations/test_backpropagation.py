@@ -1,6 +1,7 @@
 """Each numbered claim of book/backpropagation.md, checked: symbolically, by gradients, or by simulation."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def grad(value, *inputs):
     return torch.autograd.grad(value, inputs)
 
 
-# --- linearity and XOR -----------------------------------------------------------------------------------------
+# --- linearity and XOR ---------------------------------------------------------------------------------
 
 
 @verifies("eq-backpropagation-affine")
@@ -63,7 +64,9 @@ def test_only_the_product_is_rewarded():
 def test_the_exact_points_are_the_data_set():
     x, y = toy.xor()
     ours = sorted((float(a), float(b), float(label)) for a, b, label in exact_xor())
-    theirs = sorted((*point, label) for point, label in zip(x.round(12).tolist(), y[:, 0].tolist(), strict=True))
+    theirs = sorted(
+        (*point, label) for point, label in zip(x.round(12).tolist(), y[:, 0].tolist(), strict=True)
+    )
     assert np.allclose(ours, theirs)
 
 
@@ -85,7 +88,7 @@ def test_some_line_gets_sixteen_points_right_and_none_more():
     assert round(best * 21) == 16
 
 
-# --- the chain rule --------------------------------------------------------------------------------------------
+# --- the chain rule ------------------------------------------------------------------------------------
 
 
 @verifies("eq-backpropagation-chain")
@@ -113,7 +116,7 @@ def test_adjoint_of_a_vector_is_transposed_jacobian_times_adjoint():
     assert torch.allclose(u_bar, J.T @ weight, atol=1e-12)
 
 
-# --- one layer -------------------------------------------------------------------------------------------------
+# --- one layer -----------------------------------------------------------------------------------------
 
 N, D_IN, D_OUT = 5, 3, 4  # three different sizes: a wrong transpose cannot run
 
@@ -164,7 +167,7 @@ def test_delta_recursion():
     assert torch.allclose((delta1 @ W.T) * slope, delta0, atol=1e-12)
 
 
-# --- activations -----------------------------------------------------------------------------------------------
+# --- activations ---------------------------------------------------------------------------------------
 
 z = sp.Symbol("z", real=True)
 SIGMA = 1 / (1 + sp.exp(-z))
@@ -196,7 +199,7 @@ def test_tanh_slope_and_its_relation_to_the_sigmoid():
     assert sp.simplify((2 * SIGMA.subs(z, 2 * z) - 1 - sp.tanh(z)).rewrite(sp.exp)) == 0
 
 
-# --- losses ----------------------------------------------------------------------------------------------------
+# --- losses --------------------------------------------------------------------------------------------
 
 
 @verifies("eq-backpropagation-mse-gradient")
@@ -282,7 +285,7 @@ def test_softmax_jacobian():
     assert torch.allclose(jacobian, claimed, atol=1e-14)
 
 
-# --- cost ------------------------------------------------------------------------------------------------------
+# --- cost ----------------------------------------------------------------------------------------------
 
 
 @verifies("eq-backpropagation-cost")
@@ -290,13 +293,13 @@ def test_backward_costs_two_forwards_but_for_the_first_input():
     from torch.utils.flop_counter import FlopCounterMode
 
     n, sizes = 16, (7, 11, 13, 5)
-    model = torch.nn.Sequential(*[torch.nn.Linear(a, b, bias=False) for a, b in zip(sizes[:-1], sizes[1:], strict=True)])
+    model = torch.nn.Sequential(*[torch.nn.Linear(a, b, bias=False) for a, b in pairwise(sizes)])
     with FlopCounterMode(display=False) as counter:
         loss = model(torch.randn(n, sizes[0])).sum()
         forward = counter.get_total_flops()
         loss.backward()
     backward = counter.get_total_flops() - forward
-    assert forward == sum(2 * n * a * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    assert forward == sum(2 * n * a * b for a, b in pairwise(sizes))
     assert backward == 2 * forward - 2 * n * sizes[0] * sizes[1]
 
 
@@ -332,7 +335,7 @@ def test_forward_and_reverse_mode_are_adjoint():
     assert torch.allclose(u @ Jv, pull(u)[0] @ v, atol=1e-13)
 
 
-# --- numerical differentiation ---------------------------------------------------------------------------------
+# --- numerical differentiation -------------------------------------------------------------------------
 
 
 @verifies("eq-backpropagation-central")
@@ -358,7 +361,9 @@ def test_best_step():
     points, eps = np.linspace(0.5, 1.5, 101), np.finfo(float).eps
 
     def measured(step):
-        return np.mean(np.abs((np.exp(points + step) - np.exp(points - step)) / (2 * step) / np.exp(points) - 1))
+        return np.mean(
+            np.abs((np.exp(points + step) - np.exp(points - step)) / (2 * step) / np.exp(points) - 1)
+        )
 
     good = measured(eps ** (1 / 3))
     assert good < 1e-10
@@ -366,13 +371,17 @@ def test_best_step():
     assert measured(eps ** (1 / 3) / 100) > 10 * good
 
 
-# --- variance through layers -----------------------------------------------------------------------------------
+# --- variance through layers ---------------------------------------------------------------------------
 
 
 def mean_within(samples, expected, errors=5):
     """The mean of independent samples lies within `errors` standard errors of the expected value."""
     standard_error = samples.std(ddof=1) / np.sqrt(len(samples))
-    assert abs(samples.mean() - expected) < errors * standard_error, (samples.mean(), expected, standard_error)
+    assert abs(samples.mean() - expected) < errors * standard_error, (
+        samples.mean(),
+        expected,
+        standard_error,
+    )
     assert standard_error < 0.02 * expected  # sharp enough to notice a factor of 1.1
 
 
@@ -427,11 +436,12 @@ def test_mean_square_through_relu_layers():
                 z = np.maximum(z, 0) @ rng.normal(0, np.sqrt(scale / d), (d, d))
             ratios[index] = np.mean(z**2) / start
         mean_within(ratios, factor**k)
-    assert 256 * 0.01**2 / 2 == pytest.approx(0.11**2, rel=0.06)  # numbers of the prose: 0.11 a layer,
-    assert -29 < 15 * np.log10(256 * 0.01**2 / 2) < -28  # about 1e-28 of the root mean square after thirty
+    assert pytest.approx(0.11**2, rel=0.06) == 256 * 0.01**2 / 2  # numbers of the prose: 0.11 a layer,
+    shrinkage = 15 * np.log10(256 * 0.01**2 / 2)
+    assert shrinkage > -29 and shrinkage < -28  # about 1e-28 of the root mean square after thirty
 
 
-# --- vanishing gradients ---------------------------------------------------------------------------------------
+# --- vanishing gradients -------------------------------------------------------------------------------
 
 
 def sigmoid_chain(depth=4, width=6, scale=1.0):

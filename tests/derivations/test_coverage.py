@@ -33,12 +33,21 @@ def problems(stem, page, source):
     labels, tests = labels_of(page), verified_by(source)
     claims = [label for label in labels if label.startswith("eq-")]
     said = [f"{label}: a claim without a test" for label in claims if label not in tests]
-    said += [f"{label}: a test for a claim that the page does not make" for label in tests if label not in claims]
-    said += [f"{label}: labels start with eq-{stem}- or def-{stem}-" for label in labels
-             if not re.match(rf"(eq|def)-{stem.replace('_', '-')}-", label)]
+    said += [
+        f"{label}: a test for a claim that the page does not make" for label in tests if label not in claims
+    ]
+    said += [
+        f"{label}: labels start with eq-{stem}- or def-{stem}-"
+        for label in labels
+        if not re.match(rf"(eq|def)-{stem.replace('_', '-')}-", label)
+    ]
     said += [f"{label}: used twice" for label in set(labels) if labels.count(label) > 1]
-    said += [f"{name}: not a test, its name does not start with test_" for names in tests.values() for name in names
-             if not name.startswith("test_")]
+    said += [
+        f"{name}: not a test, its name does not start with test_"
+        for names in tests.values()
+        for name in names
+        if not name.startswith("test_")
+    ]
     return said
 
 
@@ -63,8 +72,16 @@ PAGE = "$$ a = a $$ (eq-x-one)\n\n$$\nb = b\n$$ (eq-x-two)\n\n$$ c := 1 $$ (def-
     ("page", "source", "complaint"),
     [
         (PAGE, '@verifies("eq-x-one")\ndef test_a(): ...', "eq-x-two: a claim without a test"),
-        (PAGE, '@verifies("eq-x-one", "eq-x-two", "eq-x-four")\ndef test_a(): ...', "eq-x-four: a test for a claim"),
-        (PAGE.replace("x-two", "y-two"), '@verifies("eq-x-one", "eq-y-two")\ndef test_a(): ...', "eq-y-two: labels"),
+        (
+            PAGE,
+            '@verifies("eq-x-one", "eq-x-two", "eq-x-four")\ndef test_a(): ...',
+            "eq-x-four: a test for a claim",
+        ),
+        (
+            PAGE.replace("x-two", "y-two"),
+            '@verifies("eq-x-one", "eq-y-two")\ndef test_a(): ...',
+            "eq-y-two: labels",
+        ),
         (PAGE + PAGE, '@verifies("eq-x-one", "eq-x-two")\ndef test_a(): ...', "used twice"),
         (PAGE, '@verifies("eq-x-one", "eq-x-two")\ndef check_a(): ...', "check_a: not a test"),
     ],

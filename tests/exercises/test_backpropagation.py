@@ -64,7 +64,10 @@ WRONG = {
     ],
     "backprop-batchnorm": [
         (lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, gamma, eps, False, False), "two more paths"),
-        (lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, gamma, eps, False), "through the variance is missing"),
+        (
+            lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, gamma, eps, False),
+            "through the variance is missing",
+        ),
         (lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, 1.0, eps), "not dy"),
     ],
     "backprop-engine": [
@@ -92,8 +95,14 @@ WRONG = {
         (lambda W, dZ: (dZ @ W.T).T, "transpose of the result"),
     ],
     "backprop-zoo-softmax": [
-        (lambda z: np.exp(np.minimum(z, 600)) / np.exp(np.minimum(z, 600)).sum(axis=-1, keepdims=True), "own largest"),
-        (lambda z: np.exp(z - z.max()) / np.exp(z - z.max()).sum(axis=-1, keepdims=True), "Each row needs its own"),
+        (
+            lambda z: np.exp(np.minimum(z, 600)) / np.exp(np.minimum(z, 600)).sum(axis=-1, keepdims=True),
+            "own largest",
+        ),
+        (
+            lambda z: np.exp(z - z.max()) / np.exp(z - z.max()).sum(axis=-1, keepdims=True),
+            "Each row needs its own",
+        ),
     ],
     "backprop-zoo-start": [
         (lambda i, o, rng: rng.uniform(0, np.sqrt(6 / (i + o)), (i, o)), "Between -r and r"),

@@ -52,9 +52,10 @@ def stub_of(stem, id):
     """(cell source, name of the answer) of the notebook cell that checks this id."""
     for cell in code_cells(stem):
         for node in ast.walk(ast.parse(re.sub(r"^\s*%.*$", "", cell, flags=re.M))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "dlp.check":
-                if ast.literal_eval(node.args[0]) == id:
-                    return cell, ast.unparse(node.args[1])
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) != "dlp.check":
+                continue
+            if ast.literal_eval(node.args[0]) == id:
+                return cell, ast.unparse(node.args[1])
     raise AssertionError(f"notebooks/{stem}.ipynb never calls dlp.check({id!r}, …)")
 
 

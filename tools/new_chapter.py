@@ -1,0 +1,167 @@
+"""Lay out the files of a new chapter: the same five that every chapter has, small but whole.
+
+Called by `make chapter STEM=…`. What it writes passes the tests as soon as the notebook has been run and the
+two pages are listed in _toc.yml, so the next author starts from green.
+"""
+
+import re
+from pathlib import Path
+
+import nbformat
+
+import notebooks
+
+ROOT = Path(__file__).resolve().parents[1]
+
+PAGE = """# {title}
+
+Ask the chapter's question here, in one paragraph, and show a picture of the answer. The
+[lab](../notebooks/{stem}.ipynb) runs what this page derives.
+
+**What you need to know.** Name the chapters and the mathematics that this page stands on.
+
+## The derivation
+
+Let $x$ be a number. Define each symbol where it first appears:
+
+$$ s(x) = x^2 . $$ (def-{label}-square)
+
+A claim follows from what stands before it, by a rule that you name. By the distributive law,
+
+$$ s(x + h) = s(x) + 2xh + h^2 . $$ (eq-{label}-expanded)
+
+## From symbols to code
+
+| Symbol | Code in the lab | Shape |
+|---|---|---|
+| $s$ | `square` | as its argument |
+
+## Numerical pitfalls
+
+- Where does a straightforward program of these formulas overflow, cancel or divide by zero?
+
+## Exercises
+
+```{{exercise}} A first exercise
+:label: ex-{label}-first
+*Code.* Write the derivative of $s$.
+```
+
+````{{solution}} ex-{label}-first
+:class: dropdown
+The limit of $(s(x+h)-s(x))/h = 2x + h$ for $h \\to 0$, by {{eq}}`eq-{label}-expanded`.
+
+```python
+def square_slope(x):
+    return 2 * x
+```
+````
+
+## Further reading
+
+Cite with the `cite` role; the entries stand in `references.bib`.
+"""
+
+CHECKS = '''"""What `dlp.check` asks of the exercises of the chapter {title}."""
+
+from dlp_utils.exercises import exercise
+
+
+def _cases(rng):
+    yield (1.0,)
+    yield (float(rng.normal()),)
+
+
+@exercise(
+    "{label}-first",
+    _cases,
+    mistakes=[
+        (lambda x: x * x, "That is the function. Its slope is wanted."),
+        (lambda x: x, "The power rule has a factor 2 in front."),
+    ],
+)
+def square_slope(x):
+    return 2 * x
+'''
+
+DERIVATIONS = '''"""Each numbered claim of book/{stem}.md, checked."""
+
+import sympy as sp
+from verifies import verifies
+
+
+@verifies("eq-{label}-expanded")
+def test_expanded_square():
+    x, h = sp.symbols("x h")
+    assert sp.expand((x + h) ** 2 - (x**2 + 2 * x * h + h**2)) == 0
+'''
+
+WRONG = '''"""The exercises of the chapter {title}: wrong answers that readers give, and the hint each must get."""
+
+# id: [(wrong answer, part of the hint that it must get)]
+WRONG = {{
+    "{label}-first": [
+        (lambda x: x**2, "Its slope is wanted"),
+        (lambda x: x, "factor 2"),
+    ],
+}}
+'''
+
+MODEL_CELL = '''#| export
+def square(x):
+    """Square of x. Source: book/{stem}.md, def-{label}-square."""
+    return x * x'''
+
+STUB_CELL = """# Exercise {label}-first. Return the derivative of `square` at x.
+def square_slope(x):
+    # your lines in place of the dots
+    ...
+
+
+dlp.check("{label}-first", square_slope)"""
+
+CELLS = (
+    ("markdown", "# {title}: the lab"),
+    ("markdown", "One paragraph: what you build here, and what you will see.\n\n## Set-up"),
+    ("code", "SETUP"),
+    ("markdown", "## The model\n\nThe formula above the code: $s(x) = x^2$."),
+    ("code", MODEL_CELL),
+    ("markdown", "## The result, as a claim\n\nA number that the page may quote:"),
+    ("code", '# NBVAL_CHECK_OUTPUT\ndlp.claim("square-of-three", square(3), equals=9)'),
+    ("markdown", "## Exercises"),
+    ("code", STUB_CELL),
+    ("markdown", "## Where next\n\nName the next chapter and the question that this one leaves open."),
+)  # fmt: skip
+
+
+def lay_out(stem, root=ROOT):
+    """Write the files of chapter `stem` below `root`; refuse a bad stem, and one whose files are there already."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", stem):
+        raise SystemExit(f"a stem has small letters, digits and underscores, like my_topic; got {stem!r}")
+    words = {"stem": stem, "label": stem.replace("_", "-"), "title": stem.replace("_", " ").capitalize()}
+    files = {
+        f"book/{stem}.md": PAGE,
+        f"dlp_utils/checks/{stem}.py": CHECKS,
+        f"tests/derivations/test_{stem}.py": DERIVATIONS,
+        f"tests/exercises/test_{stem}.py": WRONG,
+    }
+    notebook_path = Path(root) / "notebooks" / f"{stem}.ipynb"
+    there = [name for name in files if (Path(root) / name).exists()] + [
+        notebook_path.name
+    ] * notebook_path.exists()
+    if there:
+        raise SystemExit(f"chapter {stem!r} is there already: {', '.join(there)}")
+    for name, text in files.items():
+        (Path(root) / name).write_text(text.format(**words), encoding="utf-8")
+    cells = []
+    for index, (kind, text) in enumerate(CELLS):
+        source = notebooks.setup_cell() if text == "SETUP" else text.format(**words)
+        make = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
+        cells.append(make(source, id=f"{words['label']}-{index:03d}"))
+    cells[0]["source"] = notebooks.title_cell(stem, f"{words['title']}: the lab", None)
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC})
+    nbformat.write(notebook, notebook_path)
+    print(f"Chapter {stem!r} is laid out: {', '.join(files)}, notebooks/{stem}.ipynb.")
+    print(
+        f"Next: list book/{stem} and notebooks/{stem} in _toc.yml, then make notebooks STEM={stem} and make check."
+    )
