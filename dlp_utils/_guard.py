@@ -49,7 +49,8 @@ def call(function, *args, seconds):
     """Call `function(*args)` for at most `seconds` and return the Outcome; no exception gets out.
 
     On the main thread of a POSIX system a repeating alarm breaks even loops that swallow exceptions;
-    elsewhere the call runs in a thread of its own. A call into C code cannot be broken before it returns.
+    elsewhere the call runs in a thread of its own. A call into C code cannot be broken before it returns,
+    nor on Python 3.10 a `while True: try:` that calls nothing: not even Ctrl-C reaches it there.
     """
     out, start = _Shortened(), time.monotonic()
     alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
@@ -70,6 +71,15 @@ def call(function, *args, seconds):
 def _call_with_alarm(function, seconds):
     armed, rings = True, 0
 
+    def run():
+        # In a generator, since an exception raised by a tracer may stay behind as the one being handled: a
+        # generator keeps that state to itself, while a function would leave it to the reader's next error.
+        try:
+            result = function(), None
+        except BaseException as caught:  # here, or StopIteration would turn into RuntimeError
+            result = None, caught
+        yield result
+
     def again(frame, event, arg):
         if event == "line":
             raise OutOfTime
@@ -80,9 +90,7 @@ def _call_with_alarm(function, seconds):
         if not armed:
             return
         rings += 1
-        if (
-            rings > 1
-        ):  # the first exception was swallowed: raise at the next line too, which lies in the handler
+        if rings > 1:  # the first exception was swallowed: raise on the next line too, which is the handler's
             while frame is not None and frame.f_code is not _call_with_alarm.__code__:
                 frame.f_trace = again
                 frame = frame.f_back
@@ -95,7 +103,7 @@ def _call_with_alarm(function, seconds):
     value = error = None
     try:
         try:
-            value = function()
+            value, error = next(run())
         finally:
             armed = False
     except BaseException as caught:
