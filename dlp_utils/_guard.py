@@ -140,14 +140,25 @@ def _call_in_thread(function, seconds):
 
 def where(error):
     """Return "line 3: `return 1 / 0`" for the reader's innermost line in `error`'s traceback, or ""."""
-    found = ""
-    library = tuple(folder + os.sep for folder in (PACKAGE, sys.prefix, sys.base_prefix))
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        filename = frame.f_code.co_filename
-        if not filename.startswith(library) and not filename.startswith("<frozen"):
-            text = linecache.getline(filename, line).strip()
-            found = f"line {line}: `{text}`" if text else f"line {line}"
-    return found
+    lines = [at for at in traceback.walk_tb(error.__traceback__) if _is_readers(at[0])]
+    if not lines:
+        return ""
+    frame, line = lines[-1]
+    text = linecache.getline(frame.f_code.co_filename, line).strip()
+    return f"line {line}: `{text}`" if text else f"line {line}"
+
+
+def is_left_open(error):
+    """Tell whether `error` comes from a stub: the reader's own NotImplementedError, or a `...` computed with."""
+    if isinstance(error, NotImplementedError):
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        return _is_readers(frame)
+    return isinstance(error, TypeError) and "ellipsis" in str(error)
+
+
+def _is_readers(frame):
+    libraries = tuple(folder + os.sep for folder in (PACKAGE, sys.prefix, sys.base_prefix))
+    return not frame.f_code.co_filename.startswith((*libraries, "<frozen"))
 
 
 # --- Stubs: code with its blanks still in it. Bytecode tells, since pasted code may have no source. ---

@@ -272,11 +272,7 @@ def _failed_call(id, outcome, on="", hint=""):
     """Return the Result for a call that ended in an error. on: a line that shows the input, or nothing."""
     error, place, notes = outcome.error, _guard.where(outcome.error), _notes(outcome)
     at = f" at {place}" if place else ""
-    try:
-        message = shorten(str(error), 300)
-    except Exception:  # an exception class of the reader's own
-        message = "nothing"
-    if isinstance(error, NotImplementedError) or (isinstance(error, TypeError) and "ellipsis" in message):
+    if _guard.is_left_open(error):
         return Result(id, "not attempted", notes=notes)
     if isinstance(error, _guard.OutOfTime):
         text = f"your code did not finish within {outcome.limit:.3g} s{at}. Does a loop never end?"
@@ -285,6 +281,10 @@ def _failed_call(id, outcome, on="", hint=""):
     elif not isinstance(error, Exception):  # sys.exit, an interrupt
         text = f"your code stopped with {type(error).__name__}{at}. Let it return a value instead."
     else:
+        try:
+            message = shorten(str(error), 300)
+        except Exception:  # an exception class of the reader's own
+            message = "nothing"
         text = f"your code raised {type(error).__name__}{at}. It says: {message}"
     return Result(id, "failed", text + on, hint, notes)
 

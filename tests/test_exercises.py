@@ -245,6 +245,9 @@ def test_raising_not_implemented_late_is_not_attempted(scale):
             raise NotImplementedError("your turn")
 
     assert scale(answer).status == "not attempted"
+    assert (
+        "raised NotImplementedError" in scale(lambda x: torch.nn.Module()(x)).message
+    )  # not the reader's own
 
 
 def test_wrong_value_shows_the_smallest_failing_input(scale):
