@@ -153,7 +153,7 @@ def is_left_open(error):
     if isinstance(error, NotImplementedError):
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         return _is_readers(frame)
-    return isinstance(error, TypeError) and "ellipsis" in str(error)
+    return type(error) is TypeError and "ellipsis" in str(error)
 
 
 def _is_readers(frame):
