@@ -186,7 +186,7 @@ number(
     10,
     mistakes=[
         (9, "4 to the power of -9 is 3.8e-6: not yet one millionth."),
-        (11, "Count the factors: k hidden layers give L - 1 = k of them."),
+        (11, "Count the factors: k hidden layers give K - 1 = k of them."),
         (20, "That would be a slope of one half per layer. The sigmoid's largest slope is 1/4."),
         (6, "One millionth is 10 to the power of -6, but each layer gives a factor of 4, not of 10."),
     ],
