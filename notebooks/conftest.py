@@ -1,6 +1,7 @@
-"""What nbval leaves unsaid: a cell that writes to stderr (a warning, a progress bar) fails, marked or not.
+"""What nbval leaves unsaid: a cell that writes to stderr fails, marked or not.
 
-At the smoke profile cells are run and their outputs not compared: those stored come from the cpu profile.
+At the smoke profile cells are run and their outputs not compared: the stored ones come
+from the cpu profile.
 """
 
 import os
@@ -16,7 +17,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    if os.environ.get("DLP_PROFILE") == "smoke":  # stored outputs come from the cpu profile: run, do not compare
+    if (
+        os.environ.get("DLP_PROFILE") == "smoke"
+    ):  # stored outputs come from the cpu profile: run, do not compare
         for item in items:
             if "check" in getattr(item, "options", {}):
                 item.options["check"] = False
@@ -27,5 +30,7 @@ def pytest_runtest_call(item):
     outcome = yield
     for output in getattr(item, "test_outputs", None) or ():
         if output.get("output_type") == "stream" and output.get("name") == "stderr":
-            pytest.fail(f"{item.name} wrote to stderr: {output['text'][:500]}", pytrace=False)
+            pytest.fail(
+                f"{item.name} wrote to stderr: {output['text'][:500]}", pytrace=False
+            )
     return outcome

@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 # %%
 class Linear:
-    """Affine layer Z = A W + b with A: (N, d_in), W: (d_in, d_out), b: (d_out,), Z: (N, d_out).
+    """Affine layer Z = A W + b; A: (N, d_in), W: (d_in, d_out), b: (d_out,).
 
-    Source: book/backpropagation.md, eq-backpropagation-weight, eq-backpropagation-bias, eq-backpropagation-input.
+    std: standard deviation of the first weights. Source: book/backpropagation.md,
+    eq-backpropagation-weight, eq-backpropagation-bias, eq-backpropagation-input.
     """
 
     def __init__(self, d_in, d_out, rng, std):
@@ -46,7 +47,7 @@ def sigmoid(z):
 
 
 class Activation:
-    """Entry-wise function with its derivative; subclasses give `value(z)` and `slope(z, a)`."""
+    """Function of each entry; subclasses give `value(z)` and `slope(z, a)`."""
 
     def forward(self, Z):
         self.Z, self.A = Z, self.value(Z)
@@ -102,19 +103,24 @@ class Identity(Activation):
 class BCEWithLogits:
     """Mean binary cross-entropy of logits and targets in [0, 1], both (N, 1).
 
-    Source: book/backpropagation.md, eq-backpropagation-bce and eq-backpropagation-bce-gradient.
+    Source: eq-backpropagation-bce and eq-backpropagation-bce-gradient.
     """
 
     def forward(self, logits, targets):
         self.logits, self.targets = logits, targets
-        return np.mean(np.maximum(logits, 0) - targets * logits + np.log1p(np.exp(-np.abs(logits))))
+        return np.mean(
+            np.maximum(logits, 0) - targets * logits + np.log1p(np.exp(-np.abs(logits)))
+        )
 
     def backward(self):
         return (sigmoid(self.logits) - self.targets) / self.logits.size
 
 
 class MeanSquaredError:
-    """Mean of (prediction - target)², both (N, d). Source: eq-backpropagation-mse-gradient."""
+    """Mean of (prediction - target)², both (N, d).
+
+    Source: eq-backpropagation-mse-gradient.
+    """
 
     def forward(self, predictions, targets):
         self.difference = predictions - targets
@@ -145,10 +151,10 @@ class Network:
 
 # %%
 def mlp(sizes, activation, seed=0):
-    """Network of Linear layers of the given sizes with `activation` between them; the last output is a logit.
+    """Linear layers with `activation` between them; the last output is a logit.
 
-    sizes: e.g. (2, 10, 10, 1). Standard deviation: He for ReLU kinds, Xavier otherwise
-    (eq-backpropagation-he, eq-backpropagation-xavier). seed: of the weights.
+    sizes: e.g. (2, 10, 10, 1). seed: of the weights, whose variance follows He for
+    ReLU kinds (eq-backpropagation-he), else Xavier (eq-backpropagation-xavier).
     """
     rng = np.random.default_rng(seed)
     layers = []
@@ -175,10 +181,10 @@ class SGD:
 
 # %%
 def train(network, loss, optimizer, x, y, epochs, watch=None):
-    """Full-batch training. Returns the loss and the accuracy before each step, two arrays (epochs,).
+    """Full-batch training; returns loss and accuracy before each step, both (epochs,).
 
-    watch: optional function (epoch, network), called before each step. Raises FloatingPointError on a
-    non-finite loss, with epoch and learning rate.
+    watch: optional function (epoch, network), called before each step.
+    Raises FloatingPointError on a non-finite loss, with epoch and learning rate.
     """
     losses, accuracies = np.empty(epochs), np.empty(epochs)
     for epoch in range(epochs):
@@ -186,7 +192,9 @@ def train(network, loss, optimizer, x, y, epochs, watch=None):
         losses[epoch] = loss.forward(logits, y)
         accuracies[epoch] = np.mean((logits > 0) == (y > 0.5))
         if not np.isfinite(losses[epoch]):
-            raise FloatingPointError(f"loss {losses[epoch]} at epoch {epoch}: try lr below {optimizer.lr}")
+            raise FloatingPointError(
+                f"loss {losses[epoch]} at epoch {epoch}: try lr below {optimizer.lr}"
+            )
         network.backward(loss.backward())
         if watch:
             watch(epoch, network)
@@ -195,7 +203,7 @@ def train(network, loss, optimizer, x, y, epochs, watch=None):
 
 # %%
 def numerical_gradients(network, loss, x, y, h=6e-6):
-    """Central differences of the loss for every parameter: a list of arrays shaped like the parameters."""
+    """Central differences of the loss: a list of arrays shaped like the parameters."""
     gradients = []
     for parameter, _ in network.parameters():
         gradient = np.empty_like(parameter)
@@ -212,16 +220,21 @@ def numerical_gradients(network, loss, x, y, h=6e-6):
 
 
 def relative_error(a, b):
-    """‖a - b‖ / (‖a‖ + ‖b‖) over lists of arrays: 0 for equal, 1 for opposite or one-sided zero."""
+    """‖a - b‖ / (‖a‖ + ‖b‖) over lists of arrays: 0 if equal, 1 if one is zero."""
     a, b = (np.concatenate([np.ravel(part) for part in parts]) for parts in (a, b))
     return np.linalg.norm(a - b) / (np.linalg.norm(a) + np.linalg.norm(b))
 
 # %%
 class Value:
-    """A number that remembers its parents and ∂self/∂parent. Source: eq-backpropagation-chain."""
+    """A number that remembers its parents and ∂self/∂parent (eq-backpropagation-chain)."""
 
     def __init__(self, data, parents=(), partials=()):
-        self.data, self.parents, self.partials, self.grad = float(data), parents, partials, 0.0
+        self.data, self.parents, self.partials, self.grad = (
+            float(data),
+            parents,
+            partials,
+            0.0,
+        )
 
     def backward(self):
         """Add ∂self/∂v to v.grad for every v that self was made from."""
@@ -270,18 +283,26 @@ Value.__mul__ = Value.__rmul__ = mul
 
 # %%
 def scalar_forward(weights, point):
-    """Logit of one point by the scalar engine. weights: list of (W, b), nested lists of Value."""
+    """Logit of one point. weights: a list of (W, b), nested lists of Value."""
     activations = [Value(coordinate) for coordinate in point]
     for depth, (W, b) in enumerate(weights):
-        sums = [sum((a * W[i][j] for i, a in enumerate(activations)), b[j]) for j in range(len(b))]
-        activations = sums if depth == len(weights) - 1 else [sigmoid_of(z) for z in sums]
+        sums = [
+            sum((a * W[i][j] for i, a in enumerate(activations)), b[j])
+            for j in range(len(b))
+        ]
+        activations = (
+            sums if depth == len(weights) - 1 else [sigmoid_of(z) for z in sums]
+        )
     return activations[0]
 
 
 def scalar_weights(network):
     """The weights of a layer-wise network, each wrapped in a Value."""
     linear = [layer for layer in network.layers if isinstance(layer, Linear)]
-    return [([[Value(w) for w in row] for row in layer.W], [Value(v) for v in layer.b]) for layer in linear]
+    return [
+        ([[Value(w) for w in row] for row in layer.W], [Value(v) for v in layer.b])
+        for layer in linear
+    ]
 
 # %%
 @dataclass(frozen=True)
@@ -290,11 +311,15 @@ class Config:
     batch: int = 21  # points in one step
 
 
-CONFIGS = {"smoke": Config(), "cpu": Config(), "gpu": Config((2, 1024, 1024, 1), 65_536)}
+CONFIGS = {
+    "smoke": Config(),
+    "cpu": Config(),
+    "gpu": Config((2, 1024, 1024, 1), 65_536),
+}
 
 
 def build(config):
-    """Sigmoid network with the widths of `config`; input (N, 2), output logits (N, 1)."""
+    """Sigmoid network as wide as `config` says; input (N, 2), output logits (N, 1)."""
     layers = []
     for d_in, d_out in pairwise(config.sizes):
         layers += [nn.Linear(d_in, d_out), nn.Sigmoid()]
@@ -303,7 +328,9 @@ def build(config):
 # %%
 def example_batch(config, device):
     """A batch of the right shapes with random content, for tests and estimates."""
-    return torch.rand(config.batch, 2, device=device), torch.ones(config.batch, 1, device=device)
+    return torch.rand(config.batch, 2, device=device), torch.ones(
+        config.batch, 1, device=device
+    )
 
 
 def step(model, batch):
@@ -313,7 +340,7 @@ def step(model, batch):
 
 # %%
 def copy_weights(network, model):
-    """Copy the NumPy network's weights into the torch twin, which must have the same sizes."""
+    """Copy the NumPy network's weights into its torch twin of the same sizes."""
     linear = [layer for layer in network.layers if isinstance(layer, Linear)]
     twins = [module for module in model if isinstance(module, nn.Linear)]
     with torch.no_grad():
