@@ -45,12 +45,15 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def number(value: float) -> str:
     """Round to three digits, to more where three would make a whole number of 0.9996."""
     value = float(value)
-    if value == round(value) and abs(value) < 1e6:
+    if value < 0:
+        return f"−{number(-value)}"
+    if value == round(value) and value < 1e6:
         return f"{value:.0f}"
-    if not 1e-3 <= abs(value) < 1e6:
+    if not 1e-3 <= value < 1e6:
         mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    if abs(value) >= 1000:
+        power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+        return power if mantissa == "1.0" else f"{mantissa} × {power}"
+    if value >= 1000:
         return f"{value:.0f}"
     texts = [f"{value:.{digits}g}" for digits in (3, 4, 5, 6)]
     return next((text for text in texts if float(text) != round(value)), texts[-1])
@@ -83,9 +86,10 @@ def _table(headers: list[str], rows: list[list], classes: list[str]) -> nodes.ta
         for line in lines:
             row = nodes.row()
             part += row
+            span = {"morecols": len(headers) - 1} if len(line) == 1 else {}  # one cell: a heading in between
             for cell in line:
                 content = nodes.Text(cell) if isinstance(cell, str) else cell
-                row += nodes.entry("", nodes.paragraph("", "", content))
+                row += nodes.entry("", nodes.paragraph("", "", content), **span)
     return table
 
 
@@ -118,13 +122,15 @@ class _Table(SphinxDirective):
 
 
 class ClaimsTable(_Table):
-    headers = ("Claim", "Holds when", "Measured", "Notebook")
+    headers = ("Claim", "Holds when", "Measured")
     classes = ("dlp-claims",)
 
     def rows(self, stem, path):
-        for claim in from_notebook(path):
-            name = nodes.literal("", claim["name"])
-            yield [name, bound(claim), number(claim["value"]), _to_notebook(self.env, stem)]
+        claims = from_notebook(path)
+        if claims:
+            yield [_to_notebook(self.env, stem)]
+        for claim in claims:
+            yield [nodes.literal("", claim["name"]), bound(claim), number(claim["value"])]
 
 
 class CostTable(_Table):

@@ -32,8 +32,8 @@ def tests_by_label(path: Path) -> dict[str, list[Test]]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if not isinstance(node, ast.FunctionDef):
             continue
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
         for label in _labels(node):
+            first = min(decorator.lineno for decorator in node.decorator_list)
             found.setdefault(label, []).append(Test(node.name, first, node.end_lineno))
     return found
 
@@ -71,12 +71,7 @@ def _mark_equations(app: Sphinx, doctree: nodes.document) -> None:
         )
         mark = nodes.raw("", f'<p class="dlp-verified">{links}</p>', format="html")
         box = nodes.container("", classes=["dlp-equation"])
-        parent, index = equation.parent, equation.parent.index(equation)
-        before = parent[index - 1] if index else None
-        if isinstance(before, nodes.target):  # the target that `{eq}` links to stays with its equation
-            parent.remove(before)
-            box += before
-        parent.replace(equation, box)
+        equation.replace_self(box)
         box += [equation, mark]
 
 

@@ -1,7 +1,7 @@
 // A formula that is wider than its column scrolls. Let the keyboard reach it too.
 (() => {
   const reach = () => {
-    for (const box of document.querySelectorAll("div.math")) {
+    for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
       if (box.scrollWidth > box.clientWidth + 1) {
         box.tabIndex = 0;
         box.setAttribute("role", "region");
