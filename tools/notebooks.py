@@ -10,6 +10,7 @@
 
 import argparse
 import base64
+import contextlib
 import datetime
 import hashlib
 import io
@@ -141,12 +142,12 @@ def peak_memory_of(process, stop, result):
     """Poll the resident memory of a process and its children until `stop` is set; MB in result[0]."""
     import psutil
 
-    while not stop.wait(0.2):
-        try:
+    done = False
+    while not done:  # once more after `stop`, so that the shortest run is measured too
+        done = stop.wait(0.2)
+        with contextlib.suppress(psutil.Error):  # a child may end between the listing and the question
             family = [process, *process.children(recursive=True)]
             result[0] = max(result[0], sum(p.memory_info().rss for p in family) / 1e6)
-        except psutil.Error:
-            pass
 
 
 def smaller(png):
@@ -187,6 +188,7 @@ def run(stem, force=False):
 
     import dlp_utils as dlp
 
+    stamp(stem)  # before the fingerprint is taken: the set-up cell is code
     notebook = read(stem)
     code = fingerprint(notebook)
     if not force and notebook.metadata.get("dlp", {}).get("code") == code:

@@ -1,0 +1,140 @@
+"""The notebook tool: what it strips, what it keeps, and what it says when something is missing."""
+
+import base64
+import io
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import notebooks as tool  # noqa: E402
+
+
+def png(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array.astype(np.uint8)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def pixels(encoded):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB"))
+
+
+def notebook_with(*outputs, source="1"):
+    cell = nbformat.v4.new_code_cell(source, outputs=list(outputs), execution_count=1)
+    cell.metadata["execution"] = {"iopub.execute_input": "2020-01-01"}
+    return nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": {}}})
+
+
+def display(**data):
+    return nbformat.v4.new_output(
+        "display_data", {key.replace("_", "/", 1): value for key, value in data.items()}
+    )
+
+
+def test_clean_drops_widgets_and_keeps_what_a_page_can_show():
+    bar = nbformat.v4.new_output("display_data", {tool.WIDGET: {"model_id": "a"}, "text/plain": "100%"})
+    slider = nbformat.v4.new_output(
+        "display_data", {tool.WIDGET: {"model_id": "b"}, "text/html": "<p>frames</p>"}
+    )
+    notebook = notebook_with(bar, slider, display(text_plain="kept"))
+    tool.clean(notebook)
+    assert [dict(output["data"]) for output in notebook.cells[0].outputs] == [
+        {"text/html": "<p>frames</p>"},
+        {"text/plain": "kept"},
+    ]
+    assert "widgets" not in notebook.metadata and "execution" not in notebook.cells[0].metadata
+
+
+def test_drawings_shrink_and_photographs_stay():
+    rng = np.random.default_rng(0)
+    drawing = np.full((200, 300, 3), 255)
+    drawing[50:60, :, :] = (0, 114, 178)
+    drawing += rng.integers(0, 2, drawing.shape) * (drawing < 255)  # soft edges, as antialiasing makes them
+    smaller = tool.smaller(png(drawing))
+    assert len(smaller) < len(png(drawing))
+    assert np.abs(pixels(smaller).astype(int) - drawing).max() <= 4
+    photograph = rng.integers(0, 256, (200, 300, 3))
+    assert tool.smaller(png(photograph)) == png(photograph)
+
+
+def test_fingerprint_follows_code_and_nothing_else():
+    plain, commented = notebook_with(source="x = 1"), notebook_with(source="x = 2")
+    with_output = notebook_with(display(text_plain="1"), source="x = 1")
+    with_output.cells.append(nbformat.v4.new_markdown_cell("prose"))
+    assert tool.fingerprint(plain) == tool.fingerprint(with_output) != tool.fingerprint(commented)
+
+
+def test_cost_line_says_what_was_measured():
+    run = {
+        "seconds": 41.6,
+        "peak_mb": 1048,
+        "profile": "cpu",
+        "machine": "a CPU, 2 cores",
+        "date": "2026-01-02",
+    }
+    line = tool.cost_line(run)
+    assert "42 s and 1.0 GB" in line and "a CPU, 2 cores, 2026-01-02" in line and "`cpu`" in line
+    assert "not measured yet" in tool.cost_line(None)
+
+
+def test_unknown_stem_is_named_with_those_that_exist():
+    with pytest.raises(SystemExit, match=r"no notebooks/nonsense\.ipynb; there are: .*backpropagation"):
+        tool.stems(["nonsense"])
+
+
+def test_missing_address_is_named(monkeypatch, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    with pytest.raises(SystemExit, match="has no `repository"):
+        tool.repository()
+
+
+@pytest.fixture
+def stored(monkeypatch, tmp_path):
+    """A folder of notebooks of our own; returns a function that stores one."""
+    monkeypatch.setattr(tool, "NOTEBOOKS", tmp_path)
+
+    def store(*sources):
+        cells = [
+            nbformat.v4.new_markdown_cell("# A title"),
+            *map(nbformat.v4.new_code_cell, ("setup", *sources)),
+        ]
+        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": tool.KERNELSPEC})
+        notebook.cells[1].source = "import dlp_utils as dlp"
+        tool.write(notebook, "x")
+
+    return store
+
+
+@pytest.mark.slow
+def test_run_stores_outputs_time_memory_and_skips_what_has_not_changed(stored, capsys):
+    stored("print(6 * 7)")
+    tool.run("x")
+    notebook = tool.read("x")
+    assert notebook.cells[2].outputs[0].text == "42\n"
+    assert notebook.metadata.dlp.peak_mb > 20 and notebook.metadata.dlp.seconds > 0
+    assert "not measured yet" not in notebook.cells[0].source
+    notebook.cells[2].outputs[0].text = "stored before\n"
+    notebook.metadata.dlp["code"] = tool.fingerprint(notebook)
+    tool.write(notebook, "x")
+    tool.run("x")
+    assert tool.read("x").cells[2].outputs[0].text == "stored before\n"
+    assert "outputs kept" in capsys.readouterr().out
+    tool.run("x", force=True)
+    assert tool.read("x").cells[2].outputs[0].text == "42\n"
+
+
+@pytest.mark.slow
+def test_a_failing_cell_leaves_the_stored_notebook_alone(stored, tmp_path):
+    stored("1 / 0")
+    tool.stamp("x")
+    before = (tmp_path / "x.ipynb").read_bytes()
+    with pytest.raises(SystemExit, match="cell 2 failed, stored outputs kept"):
+        tool.run("x")
+    assert (tmp_path / "x.ipynb").read_bytes() == before
