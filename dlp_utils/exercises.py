@@ -305,7 +305,7 @@ def _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modif
             text = f"your code took more than {SECONDS_IN_ALL:g} s for {count} inputs together."
             return Result(id, "failed", text, notes=notes)
         expected, given = reference(*copy_of(args)), copy_of(args)
-        outcome = _guard.call(answer, *given, seconds=min(SECONDS_PER_CALL, left))
+        outcome = _guard.call(answer, *given, seconds=SECONDS_PER_CALL)
         complaint = _complaint(outcome, expected, rtol, atol)
         if not outcome.error and not may_modify and not unchanged(given, args):
             complaint = "your code modifies its input in place; work on a copy."
