@@ -119,10 +119,14 @@ def progress(chapter=None):
 
 def judge(id, answer):
     """Return the Result for `answer`, printing and recording nothing. Raises ValueError for an unknown id."""
+    if not isinstance(id, str):
+        raise ValueError(
+            f'the exercise\'s id comes first, as in check("id", answer); got {describe_type(id)}.'
+        )
     if id not in EXERCISES:
         errors = _load()
         if id not in EXERCISES:
-            near = difflib.get_close_matches(str(id), EXERCISES, n=1, cutoff=0.3)
+            near = difflib.get_close_matches(id, EXERCISES, n=1, cutoff=0.3)
             text = f"no exercise is called {id!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
             for stem, error in errors.items():
                 text += f" (The checks of {stem!r} could not be imported: {type(error).__name__}: {error})"
@@ -302,12 +306,11 @@ def _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modif
         if not count and (complaint := _signature_complaint(answer, reference, args)):
             return Result(id, "failed", complaint)
         if left <= 0:
-            text = f"your code took more than {SECONDS_IN_ALL:g} s for {count} inputs together."
-            return Result(id, "failed", text, notes=notes)
+            break
         expected, given = reference(*copy_of(args)), copy_of(args)
         outcome = _guard.call(answer, *given, seconds=SECONDS_PER_CALL)
         complaint = _complaint(outcome, expected, rtol, atol)
-        if not outcome.error and not may_modify and not unchanged(given, args):
+        if outcome.error is None and not may_modify and not _is_unchanged(given, args):
             complaint = "your code modifies its input in place; work on a copy."
         if complaint:
             failures.append((args, expected, outcome, complaint))
@@ -316,6 +319,9 @@ def _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modif
             break  # out of time or interrupted: the other inputs would end no better
     if not count:
         raise ValueError(f"exercise {id!r} has no cases.")
+    if not failures and left <= 0:
+        text = f"your code took more than {SECONDS_IN_ALL:g} s for {count} inputs together."
+        return Result(id, "failed", text, notes=notes)
     if not failures:
         return Result(id, "passed", notes=notes)
     args, expected, outcome, complaint = min(failures, key=lambda failure: size_of(failure[0]))
@@ -340,6 +346,10 @@ def _complaint(outcome, expected, rtol, atol):
         return compared.value
     reason = type(compared.error).__name__
     return f"the result, {describe_type(outcome.value)}, cannot be compared ({reason})."
+
+
+def _is_unchanged(given, args):
+    return _guard.call(unchanged, given, args, seconds=SECONDS_PER_CALL).value is True
 
 
 def _signature_complaint(answer, reference, args):

@@ -449,6 +449,10 @@ def test_every_kind_of_input_is_watched(spoil):
         return rng.normal()
 
     assert "modifies its input" in judge("watch", answer).message
+    assert (
+        "modifies its input"
+        in judge("watch", lambda v, t, x, r: v.insert(0, v.pop() and Odd()) or r.normal()).message
+    )
     spoil = ""
     assert judge("watch", answer).status == "passed"  # using up the generator is no offense
 
@@ -581,6 +585,7 @@ def test_slow_code_is_stopped_in_all(scale, monkeypatch):
         return 2 * x
 
     assert scale(slow).message == "your code took more than 0.35 s for 2 inputs together."
+    assert "wrong value" in scale(lambda x: slow(x) + 1).message  # what is known to be wrong comes first
 
 
 def test_the_alarm_of_others_still_rings(scale):
@@ -807,6 +812,8 @@ def test_checks_are_found_when_needed(chapters, capsys):
 def test_unknown_id_names_the_nearest(chapters):
     with pytest.raises(ValueError, match=r"^no exercise is called 'cook-eg'; did you mean 'cook-egg'\?$"):
         dlp.check("cook-eg", 1)
+    with pytest.raises(ValueError, match=r"the exercise's id comes first, .* got a NumPy array"):
+        dlp.check(np.ones(3), "cook-egg")
     with pytest.raises(ValueError, match=r"^no exercise is called '§§§'\.$"):
         dlp.check("§§§", 1)
 
