@@ -1,5 +1,5 @@
-// A formula that is wider than its column scrolls. Let the keyboard reach it too.
 (() => {
+  // A formula that is wider than its column scrolls. Let the keyboard reach it too.
   const reach = () => {
     for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
       if (box.scrollWidth > box.clientWidth + 1) {
@@ -16,4 +16,13 @@
     (typeset ?? Promise.resolve()).then(reach);
   });
   window.addEventListener("resize", reach);
+
+  // Names that the theme leaves out, for those who listen to the page.
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const fold of document.querySelectorAll("summary:has(> .toctree-toggle)")) {
+      const title = fold.closest("li")?.querySelector("a")?.textContent.trim() ?? "this chapter";
+      fold.setAttribute("aria-label", `Sections of ${title}`);
+    }
+    for (const list of document.querySelectorAll('.citation-list[role="list"]')) list.removeAttribute("role");
+  });
 })();
