@@ -290,13 +290,8 @@ class _Run:
         try:
             with _Interrupt(self.world) as interrupt:
                 try:
-                    if (
-                        self.restored
-                        and self.epoch
-                        and not self.seen
-                        and self.epoch % self.evaluate_every == 0
-                    ):
-                        self.run_evaluation()  # unless it was done before the checkpoint was written
+                    if self.restored and not self.seen:
+                        self.evaluate_if_due()  # where the stop came between the epoch and its evaluation
                     while self.epoch < self.epochs and self.done < self.steps:
                         if self.one_epoch(view, interrupt):
                             break
@@ -331,8 +326,7 @@ class _Run:
                 f"the loader is used up after epoch {self.epoch}; {_ANEW}" if self.epoch else _EMPTY
             )
         self.epoch, self.seen = self.epoch + 1, 0
-        if self.epoch % self.evaluate_every == 0:
-            self.run_evaluation()
+        self.evaluate_if_due()
         if self.checkpoint_every is None:
             save_run(self)
         return stop or interrupt.asked
@@ -412,9 +406,8 @@ class _Run:
             save_run(self)
         answers = [callback(self.done, self.model, self.history) for callback in self.callbacks]
         # After the last batch of a pass let the pass end by itself, so that it counts and is evaluated.
-        return any(answer is True for answer in answers) or (
-            self.done >= self.steps and self.seen != self.length
-        )
+        enough = self.done >= self.steps and self.seen != self.length
+        return enough or any(answer is True for answer in answers)
 
     def parameters(self):
         return [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -456,6 +449,10 @@ class _Run:
         else:
             note = "The weights are those from before this step."
         return NonFiniteLoss(step, loss, lr, self.history, note)
+
+    def evaluate_if_due(self):
+        if self.epoch and self.epoch % self.evaluate_every == 0:
+            self.run_evaluation()
 
     def run_evaluation(self):
         metrics = self.history.metrics

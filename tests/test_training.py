@@ -719,6 +719,15 @@ def test_checkpoint_of_another_model_optimizer_or_setting(tmp_path):
 # Interrupts
 
 
+@pytest.fixture
+def _python_handles_interrupts():
+    """What a terminal or a notebook starts with; a shell that runs the tests in its background ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_python_handles_interrupts")
 def test_interrupt_from_outside_waits_for_the_step_and_the_run_can_go_on(tmp_path, capsys):
     straight, path = long_run(None), tmp_path / "run.pt"
     handler = signal.getsignal(signal.SIGINT)
@@ -765,6 +774,7 @@ def test_interrupt_from_outside_waits_for_the_step_and_the_run_can_go_on(tmp_pat
     assert_same_run(straight, long_run(path))
 
 
+@pytest.mark.usefixtures("_python_handles_interrupts")
 def test_second_interrupt_ends_at_once(tmp_path):
     entered = []
 
@@ -782,6 +792,7 @@ def test_second_interrupt_ends_at_once(tmp_path):
     assert not path.exists()  # a step was cut in two: nothing that could not be repeated is kept
 
 
+@pytest.mark.usefixtures("_python_handles_interrupts")
 def test_interrupt_in_an_evaluation_ends_at_once_and_keeps_the_state(tmp_path):
     path = tmp_path / "run.pt"
 
