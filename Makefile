@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 READY := $(VENV)/.ready
 SITE := _build/html/index.html
+NBVAL := --nbval-lax --nbval-kernel-name=python3 --nbval-sanitize-with notebooks/nbval.cfg
 # One thread for each test worker: two workers with two threads each fight over two cores.
 ONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
@@ -38,7 +39,7 @@ test: lint unit nbval book site   ## everything that CI runs
 
 check: lint      ## what to run while developing: lint, fast tests, smoke notebooks (under 3 minutes)
 	$(ONE) $(PY) -m pytest -n $(WORKERS) -m "not slow and not site"
-	$(ONE) DLP_PROFILE=smoke $(PY) -m pytest --nbval-lax --nbval-kernel-name=python3 -n $(WORKERS) --dist loadscope notebooks
+	$(ONE) DLP_PROFILE=smoke $(PY) -m pytest $(NBVAL) -n $(WORKERS) --dist loadscope notebooks
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -48,7 +49,7 @@ unit: $(READY)
 	$(ONE) $(PY) -m pytest -n $(WORKERS) -m "not site"
 
 nbval: $(READY)  ## run every notebook at the cpu profile, compare the marked cells
-	$(ONE) DLP_PROFILE=cpu $(PY) -m pytest --nbval-lax --nbval-kernel-name=python3 -n $(WORKERS) --dist loadscope notebooks
+	$(ONE) DLP_PROFILE=cpu $(PY) -m pytest $(NBVAL) -n $(WORKERS) --dist loadscope notebooks
 
 site: book       ## drive the built book with a browser
 	$(PY) -m pytest -m site tests/site

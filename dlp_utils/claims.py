@@ -1,8 +1,8 @@
 """Claims: statements about measured numbers that the book's prose may quote, because CI holds them true.
 
-`claim("xor-accuracy", accuracy, at_least=1)` prints one line that never holds the measured value, so that a
-stored output compares equal from machine to machine. The value itself travels in the metadata of that output,
-from where `from_notebook` reads it for the book's table of claims.
+`claim("xor-accuracy", accuracy, at_least=1)` prints one line. Its part "(measured …)" differs a little from machine
+to machine; `notebooks/nbval.cfg` takes it out before CI compares stored and fresh outputs. All digits of the value
+travel in the metadata of that output, from where `from_notebook` reads them for the book's table of claims.
 """
 
 import json
@@ -18,7 +18,7 @@ class ClaimError(AssertionError):
 
 
 def claim(name, value, *, at_least=None, at_most=None, equals=None, tol=0):
-    """Hold `value` to its bounds and print one line without the value.
+    """Hold `value` to its bounds and print one line that says so.
 
     value: a finite scalar (Python, NumPy or torch). Bounds: `at_least`, `at_most` or both, or `equals`, where
     |value − equals| ≤ `tol` counts as equal. Running a cell again with the same name is fine.
@@ -44,6 +44,7 @@ def claim(name, value, *, at_least=None, at_most=None, equals=None, tol=0):
             f"(now {profile()!r}), and run the notebook from its first cell."
         )
     line = f"✓ {name}: {text}" if judged else f"– {name}: not judged at the smoke profile"
+    line += f" (measured {value:.3g})"
     _show(line, {METADATA_KEY: {"name": name, "value": value, **bounds, "judged": judged}})
 
 

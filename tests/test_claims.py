@@ -1,6 +1,9 @@
-"""Claims: true ones print a stable line, false ones stop the notebook, the value travels in the metadata."""
+"""Claims: true ones print a line that CI can compare, false ones stop the notebook, the value travels in the metadata."""
 
+import configparser
 import json
+import re
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -38,9 +41,21 @@ def published(monkeypatch):
         (True, {"equals": True}, "✓ a: equal to 1"),
     ],
 )
-def test_true_claims_print_their_bound_and_not_the_value(capsys, value, bounds, line):
+def test_ci_compares_the_bound_and_not_the_value(capsys, value, bounds, line):
     claim("a", value, **bounds)
-    assert capsys.readouterr().out == line + "\n"
+    assert compared(capsys.readouterr().out) == line + " (measured)\n"
+
+
+def compared(text):
+    """What CI compares of an output: the rule of notebooks/nbval.cfg applied."""
+    rule = configparser.ConfigParser(interpolation=None)
+    rule.read(Path(__file__).resolve().parents[1] / "notebooks" / "nbval.cfg", encoding="utf-8")
+    return re.sub(rule["measured"]["regex"], rule["measured"]["replace"], text)
+
+
+def test_the_measured_value_is_shown_with_three_digits(capsys):
+    claim("dice", 0.912345, at_least=0.9)
+    assert capsys.readouterr().out == "✓ dice: at least 0.9 (measured 0.912)\n"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +147,7 @@ def test_smoke_profile_judges_nothing(monkeypatch, published):
     monkeypatch.setenv("DLP_PROFILE", "smoke")
     claim("dice", 0.1, at_least=0.9)
     line, metadata = published[0]
-    assert line == "– dice: not judged at the smoke profile"
+    assert line == "– dice: not judged at the smoke profile (measured 0.1)"
     assert metadata["dlp_claim"] == {"name": "dice", "value": 0.1, "at_least": 0.9, "judged": False}
 
 
@@ -164,7 +179,7 @@ def test_kernel_stores_line_and_metadata(tmp_path):
         InteractiveShell.clear_instance()  # or the other tests would run in a notebook too
     (output,) = captured.outputs
     assert captured.stdout == ""
-    assert output.data == {"text/plain": "✓ dice: at least 0.9"}
+    assert output.data == {"text/plain": "✓ dice: at least 0.9 (measured 0.912)"}
     stored = nbformat.v4.new_output("display_data", output.data, metadata=output.metadata)
     path = notebook_with(tmp_path, "dlp.claim(…)", "1 + 1")
     book = nbformat.read(path, 4)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlp_utils.exercises import Wrong, exercise, expect_close, free_form, interval, number
+from dlp_utils.exercises import Wrong, exercise, expect_close, free_form, number
 from dlp_utils.models.backpropagation import Value, sigmoid
 
 
@@ -33,12 +33,35 @@ def _target_minus_prediction(logits, labels):
     return -softmax_backward(logits, labels)
 
 
+def _labels_subtracted(logits, labels):
+    return (_softmax(logits) - labels[:, None]) / len(labels)
+
+
+def _labels_broadcast(logits, labels):
+    return _softmax(logits) - labels  # raises, unless the shapes happen to fit
+
+
+def _whole_columns(logits, labels):
+    p = _softmax(logits)
+    p[:, labels] -= 1
+    return p / len(labels)
+
+
+def _whole_columns_summed(logits, labels):
+    return _whole_columns(logits, labels) * len(labels)
+
+
+def _the_loss(logits, labels):
+    return float(-np.mean(np.log(_softmax(logits)[np.arange(len(labels)), labels])))
+
+
 def _mean_over_everything(logits, labels):
     return softmax_backward(logits, labels) / logits.shape[1]
 
 
 def _not_finite(args, expected, got):
-    return not np.all(np.isfinite(np.asarray(got, dtype=float)))
+    """Numbers came back, and not all of them are finite. (None is another matter: nothing came back.)"""
+    return isinstance(got, (float, np.ndarray, np.floating)) and not np.all(np.isfinite(got))
 
 
 @exercise(
@@ -49,6 +72,18 @@ def _not_finite(args, expected, got):
         (_probabilities_only, "Prediction minus target: where is the target, the 1 at the label's place?"),
         (_target_minus_prediction, "The sign: the loss must fall when you step against this gradient."),
         (_mean_over_everything, "The loss is a mean over the N points, not over the N·C logits."),
+        (
+            lambda z, y: _softmax(z),
+            "Those are the probabilities. What is subtracted from them, and what divides?",
+        ),
+        (_labels_subtracted, "The target is 1 at the label's place and 0 elsewhere, not the label's number."),
+        (_labels_broadcast, "The target is 1 at the label's place and 0 elsewhere, not the label's number."),
+        (_whole_columns, "p[:, labels] are whole columns. One entry in each row: p[np.arange(N), labels]."),
+        (
+            _whole_columns_summed,
+            "p[:, labels] are whole columns. One entry in each row: p[np.arange(N), labels].",
+        ),
+        (_the_loss, "That is the loss itself. Its gradient has the shape of the logits."),
     ],
     hints=[(_not_finite, "exp(1000) overflows. Subtract each row's largest logit first.")],
 )
@@ -62,6 +97,7 @@ def _bce_cases(rng):
     yield np.array([0.0]), np.array([1.0])
     yield rng.normal(size=6), rng.integers(0, 2, 6).astype(float)
     yield rng.normal(size=(4, 1)), rng.uniform(size=(4, 1))
+    yield rng.normal(size=(3, 2)), rng.uniform(size=(3, 2))
     yield np.array([40.0]), np.array([0.0])
     yield np.array([1000.0, -1000.0]), np.array([0.0, 1.0])
 
@@ -77,6 +113,7 @@ def _clipped_bce(logits, targets):
     rtol=1e-9,
     mistakes=[
         (lambda z, y: stable_bce(z, y) * z.size, "The mean over all entries, not the sum."),
+        (lambda z, y: stable_bce(z, y) * z.size / len(z), "The mean over all entries, not over rows alone."),
         (lambda z, y: stable_bce(-z, y), "A large positive logit means class 1. Check the sign of y·z."),
         (
             _clipped_bce,
@@ -116,6 +153,24 @@ def _constant_variance(dy, x, gamma, eps=1e-5):
     return (g - g.mean(axis=0)) / s, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
 
 
+def _constant_mean(dy, x, gamma, eps=1e-5):
+    x_hat, s = _normalized(x, eps)
+    g = gamma * dy
+    return (g - x_hat * (g * x_hat).mean(axis=0)) / s, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+
+def _sums_for_means(dy, x, gamma, eps=1e-5):
+    x_hat, s = _normalized(x, eps)
+    g = gamma * dy
+    dx = (g - g.sum(axis=0) - x_hat * (g * x_hat).sum(axis=0)) / s
+    return dx, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+
+def _swapped_parameters(dy, x, gamma, eps=1e-5):
+    dx, dgamma, dbeta = batchnorm_backward(dy, x, gamma, eps)
+    return dx, dbeta, dgamma
+
+
 def _without_gamma(dy, x, gamma, eps=1e-5):
     return batchnorm_backward(dy, x, np.ones_like(gamma), eps)
 
@@ -134,6 +189,9 @@ def _averaged_parameters(dy, x, gamma, eps=1e-5):
             "The mean and the variance depend on every x as well: two more paths for the gradient.",
         ),
         (_constant_variance, "The path through the mean is there. The one through the variance is missing."),
+        (_constant_mean, "The path through the variance is there. The one through the mean is missing."),
+        (_sums_for_means, "μ and v are means: where is their 1/N?"),
+        (_swapped_parameters, "dgamma and dbeta are exchanged."),
         (_without_gamma, "What reaches x̂ is γ·dy, not dy."),
         (
             _averaged_parameters,
@@ -150,6 +208,8 @@ def batchnorm_backward(dy, x, gamma, eps=1e-5):
 
 @free_form("backprop-engine")
 def _check_power(power, rng):
+    # The reader's notebook has a class Value of its own; mixed with the module's, the two would not add up.
+    make = getattr(power, "__globals__", {}).get("Value", Value)
     for base, n in [
         (2.0, 3),
         (4.0, 0.5),
@@ -157,12 +217,16 @@ def _check_power(power, rng):
         (1.5, 1),
         *((float(b), 2.5) for b in rng.uniform(0.5, 2, 3)),
     ]:
-        a = Value(base)
+        a = make(base)
         result = power(a, n)
         if not hasattr(result, "data") or not hasattr(result, "backward"):
             raise Wrong(
                 f"power(Value({base:g}), {n}) is a {type(result).__name__}, not a Value.",
                 "Return Value(data, parents, partials), as `mul` does.",
+            )
+        if not isinstance(result.parents, (tuple, list)) or not isinstance(result.partials, (tuple, list)):
+            raise Wrong(
+                "parents or partials is not a tuple.", "A tuple of one needs its comma: (a,), not (a)."
             )
         expect_close(result.data, base**n, f"the value of {base:g}**{n}")
         total = result * a  # a is used twice: through the power and directly
@@ -191,13 +255,20 @@ number(
         (6, "One millionth is 10 to the power of -6, but each layer gives a factor of 4, not of 10."),
     ],
 )
-interval(
-    "backprop-plateau",
-    -1.4,
-    -0.7,
-    below="That steep? Use the median of several seeds, and rates between 1 and 4.",
-    above="Faster learning should need fewer epochs: the exponent is negative, and doubling the rate about halves them.",
-)
+
+
+@free_form("backprop-plateau")
+def _check_exponent(answer, rng):
+    got = float(answer)
+    if 0.7 < got < 1.4:
+        raise Wrong(
+            f"{got:g} is not the exponent.", "Larger rates need fewer epochs: which sign has the slope?"
+        )
+    if not -1.4 < got < -0.7:
+        raise Wrong(
+            f"{got:g} is not the exponent.",
+            "Take the slope of log(epochs) against log(lr), both with the same logarithm. Did all runs leave the plateau?",
+        )
 
 
 def _conv_cases(rng):
@@ -210,6 +281,11 @@ def _conv_cases(rng):
 def _unflipped(dy, x, w):
     _, dw, db = conv2d_backward(dy, x, w)
     return conv2d_backward(dy, x, w[:, :, ::-1, ::-1])[0], dw, db
+
+
+def _swapped_conv(dy, x, w):
+    dx, dw, db = conv2d_backward(dy, x, w)
+    return dw, dx, db
 
 
 def _averaged_conv(dy, x, w):
@@ -226,6 +302,7 @@ def _averaged_conv(dy, x, w):
             "dw and db are right. In dx the kernel must be flipped: output i reaches x at r = i + u, so x at r hears "
             "from i = r - u.",
         ),
+        (_swapped_conv, "The order is (dx, dw, db): the input's gradient comes first."),
         (
             _averaged_conv,
             "dx is right. dw and db are sums over the batch: if a mean is wanted, the loss takes it.",
@@ -306,22 +383,32 @@ def _transpose_cases(rng):
             lambda W, dZ: dZ @ W if W.shape[0] == W.shape[1] else dZ @ W.T,
             "Right for rectangular W only: the square ones still lack their transpose.",
         ),
-        (lambda W, dZ: W @ dZ.T, "That is the transpose of the result: ∂L/∂A has the shape of A, (N, d_in)."),
-    ],
-    hints=[
         (
-            lambda args, expected, got: args[0].shape[0] == args[0].shape[1],
-            "Square W: is the transpose there?",
-        )
+            lambda W, dZ: dZ @ W,
+            "dZ @ W runs for square W only, and is wrong there, too: where is the transpose?",
+        ),
+        (lambda W, dZ: W @ dZ.T, "That is the transpose of the result: ∂L/∂A has the shape of A, (N, d_in)."),
     ],
 )
 def input_gradient(W, dZ):
     return dZ @ W.T
 
 
+def _quietly(function, *arguments):
+    """Known mistakes overflow on purpose; NumPy need not warn the reader of that."""
+    with np.errstate(all="ignore"):
+        return function(*arguments)
+
+
+def _shifted_by_mean(logits):
+    e = _quietly(np.exp, logits - logits.mean(axis=-1, keepdims=True))
+    return _quietly(np.divide, e, e.sum(axis=-1, keepdims=True))
+
+
 def _logit_cases(rng):
     yield (np.zeros((1, 2)),)
     yield (rng.normal(size=(4, 3)),)
+    yield (np.array([[0.0, 0.0, 3000.0]]),)
     yield (np.array([[10.0, 20.0, 1000.0], [-2000.0, -2001.0, -2000.0]]),)
     yield (rng.normal(size=5) * 500,)
 
@@ -331,8 +418,16 @@ def _logit_cases(rng):
     _logit_cases,
     mistakes=[
         (
-            lambda logits: _softmax(np.minimum(logits, 700)),
+            lambda logits: _softmax(np.clip(logits, -700, 700)),
             "Clipping changes the result. Subtract, do not clip.",
+        ),
+        (
+            _shifted_by_mean,
+            "The mean is not enough: one logit far above it still overflows. Which shift is safe for all?",
+        ),
+        (
+            lambda logits: _quietly(np.exp, logits) / _quietly(np.exp, logits).sum(axis=1, keepdims=True),
+            "A single row of logits has no axis 1: the last axis is axis=-1. And large logits still overflow.",
         ),
         (
             lambda logits: (
@@ -350,22 +445,28 @@ def stable_softmax(logits):
 @free_form("backprop-zoo-start")
 def _check_xavier(draw, rng):
     for d_in, d_out in ((200, 300), (500, 100)):
-        W = np.asarray(draw(d_in, d_out, np.random.default_rng(rng.integers(2**32))))
+        W = draw(d_in, d_out, np.random.default_rng(1))
+        if not isinstance(W, np.ndarray):
+            raise Wrong(f"the weights are a {type(W).__name__}, wanted a NumPy array.")
         if W.shape != (d_in, d_out):
             raise Wrong(f"the weights have shape {W.shape}, wanted ({d_in}, {d_out}).")
         wanted, r = 2 / (d_in + d_out), np.sqrt(6 / (d_in + d_out))
-        if abs(W.mean()) > 6 * np.sqrt(wanted / W.size):
+        if abs(W.mean()) > 0.2 * W.std():
             raise Wrong(f"the mean is {W.mean():.4f}, not 0.", "Between -r and r, not between 0 and r.")
-        if np.isclose(W.var(), 6 / (d_in + d_out), rtol=0.03):
-            hint = "You drew a normal with standard deviation r, or r is √3 times too large: Var U(-r, r) = r²/3."
-        elif np.isclose(W.var(), wanted / 3, rtol=0.03):
-            hint = "A uniform variable on (-r, r) has variance r²/3, not r²."
-        else:
-            hint = ""
         if not np.isclose(W.var(), wanted, rtol=0.03):
+            hint = ""
+            if np.isclose(W.var(), wanted / 3, rtol=0.03) or np.isclose(W.var(), 1 / 3, rtol=0.03):
+                hint = "A uniform variable on (-r, r) has variance r²/3, not r². Which r gives the variance wanted?"
+            elif np.isclose(W.var(), 3 * wanted, rtol=0.03):
+                hint = "That is three times too much: Var U(-r, r) = r²/3."
             raise Wrong(f"the variance is {W.var():.2e}, wanted 2/(d_in + d_out) = {wanted:.2e}.", hint)
         if np.abs(W).max() > r * (1 + 1e-9):
             raise Wrong(f"an entry is {np.abs(W).max():.3f}, beyond r = {r:.3f}.", "Uniform, not normal.")
+        if np.array_equal(W, draw(d_in, d_out, np.random.default_rng(2))):
+            raise Wrong(
+                "two different generators gave the same weights.",
+                "Draw from the `rng` that is handed in: a seed inside gives every layer the same start.",
+            )
 
 
 def _leaky_cases(rng):

@@ -20,6 +20,23 @@ def overflowing(logits, labels):
     return (p - one_hot(labels, logits)) / len(labels)
 
 
+def whole_columns(z, y):
+    p = softmax(z)
+    p[:, y] = p[:, y] - 1
+    return p
+
+
+def swapped(first, second, function):
+    """`function` with two of its results exchanged."""
+
+    def wrong(*args):
+        results = list(function(*args))
+        results[first], results[second] = results[second], results[first]
+        return tuple(results)
+
+    return wrong
+
+
 def normalized(x, eps):
     s = np.sqrt(x.var(axis=0) + eps)
     return (x - x.mean(axis=0)) / s, s
@@ -30,6 +47,12 @@ def batchnorm(dy, x, gamma, eps=1e-5, variance=True, mean=True):
     g = gamma * dy
     dx = g - mean * g.mean(axis=0) - variance * x_hat * (g * x_hat).mean(axis=0)
     return dx / s, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
+
+
+def shifted_by_mean(z):
+    with np.errstate(all="ignore"):
+        e = np.exp(z - z.mean(axis=-1, keepdims=True))
+        return e / e.sum(axis=-1, keepdims=True)
 
 
 def naive_bce(z, y):
@@ -56,11 +79,17 @@ WRONG = {
         (lambda z, y: softmax(z) / len(y), "where is the target"),
         (lambda z, y: (one_hot(y, z) - softmax(z)) / len(y), "The sign"),
         (overflowing, "exp(1000) overflows"),
+        (lambda z, y: (softmax(z) - y[:, None]) / len(y), "not the label's number"),
+        (lambda z, y: softmax(z) - y, "not the label's number"),
+        (lambda z, y: whole_columns(z, y) / len(y), "whole columns"),
+        (lambda z, y: softmax(z), "Those are the probabilities"),
+        (lambda z, y: float(np.mean(-np.log(softmax(z)[np.arange(len(y)), y]))), "the loss itself"),
     ],
     "backprop-bce": [
         (naive_bce, "Something overflowed"),
         (lambda z, y: np.sum(np.logaddexp(0, z) - y * z), "not the sum"),
         (lambda z, y: np.mean(np.logaddexp(0, -z) + y * z), "Check the sign"),
+        (lambda z, y: np.sum(np.logaddexp(0, z) - y * z) / len(z), "not over rows alone"),
     ],
     "backprop-batchnorm": [
         (lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, gamma, eps, False, False), "two more paths"),
@@ -68,19 +97,26 @@ WRONG = {
             lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, gamma, eps, False),
             "through the variance is missing",
         ),
+        (
+            lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, gamma, eps, True, False),
+            "through the mean is missing",
+        ),
+        (swapped(1, 2, batchnorm), "exchanged"),
         (lambda dy, x, gamma, eps=1e-5: batchnorm(dy, x, 1.0, eps), "not dy"),
     ],
     "backprop-engine": [
         (lambda a, n: a.data**n, "Return Value"),
         (lambda a, n: Value(a.data**n), "`parents`"),
+        (lambda a, n: Value(a.data**n, (a), (n * a.data ** (n - 1))), "needs its comma"),
         (lambda a, n: Value(a.data**n, (a,), (n * a.data**n,)), "lowers the exponent"),
         (lambda a, n: Value(a.data**n, (a,), (a.data ** (n - 1),)), "factor n"),
     ],
     "backprop-depth": [(9, "3.8e-6"), (20, "1/4"), (11, "k hidden layers")],
-    "backprop-plateau": [(1.0, "exponent is negative"), (-2, "That steep")],
+    "backprop-plateau": [(1.0, "which sign"), (-2, "slope of log"), (-0.5, "slope of log")],
     "backprop-conv": [
         (lambda dy, x, w: convolution(dy, x, w, flip=True), "flipped"),
         (lambda dy, x, w: convolution(dy, x, w, scale=1 / len(x)), "sums over the batch"),
+        (swapped(0, 1, convolution), "input's gradient comes first"),
     ],
     "backprop-zoo-sigmoid": [
         (lambda z: z * (1 - z), "this is z itself"),
@@ -91,10 +127,13 @@ WRONG = {
         (lambda A, W, dZ: (A.T @ dZ / len(A), dZ.sum(axis=0) / len(A), dZ @ W.T), "nothing divides by N"),
     ],
     "backprop-zoo-transpose": [
+        (lambda W, dZ: dZ @ W, "runs for square W only"),
         (lambda W, dZ: dZ @ (W.T if W.shape[0] != W.shape[1] else W), "rectangular"),
         (lambda W, dZ: (dZ @ W.T).T, "transpose of the result"),
     ],
     "backprop-zoo-softmax": [
+        (shifted_by_mean, "The mean is not enough"),
+        (lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), "axis=-1"),
         (
             lambda z: np.exp(np.minimum(z, 600)) / np.exp(np.minimum(z, 600)).sum(axis=-1, keepdims=True),
             "own largest",
@@ -108,6 +147,9 @@ WRONG = {
         (lambda i, o, rng: rng.uniform(0, np.sqrt(6 / (i + o)), (i, o)), "Between -r and r"),
         (lambda i, o, rng: rng.uniform(-1, 1, (i, o)) * np.sqrt(2 / (i + o)), "r²/3"),
         (lambda i, o, rng: rng.normal(0, np.sqrt(2 / (i + o)), (i, o)), "not normal"),
+        (lambda i, o, rng: rng.uniform(-1, 1, (i, o)), "Which r gives"),
+        (lambda i, o, rng: np.random.default_rng(0).uniform(-1, 1, (i, o)) * np.sqrt(6 / (i + o)), "`rng`"),
+        (lambda i, o, rng: (rng.uniform(-1, 1, (i, o)) * np.sqrt(6 / (i + o))).tolist(), ""),
     ],
     "backprop-zoo-dead": [
         (lambda z, da: da * (z > 0), "That is ReLU"),

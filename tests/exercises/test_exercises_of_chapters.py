@@ -8,9 +8,13 @@ import ast
 import importlib.util
 import json
 import re
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import dlp_utils.models
 from dlp_utils import exercises
@@ -37,13 +41,19 @@ def code_cells(stem):
 
 
 def run(code, stem, checked):
-    """Run an answer's code with the chapter's module and NumPy at hand; `dlp.check` hands over to `checked`."""
+    """Run an answer's code as a notebook would; `dlp.check` hands over to `checked`.
+
+    The exported cells are executed anew, not imported: in a reader's notebook, too, `Value` is a class of its own
+    and not the one that the check module has imported.
+    """
 
     class Dlp:
         check = staticmethod(checked)
 
-    module = importlib.import_module(f"dlp_utils.models.{stem}")
-    names = {**vars(module), "np": __import__("numpy"), "torch": __import__("torch"), "dlp": Dlp}
+    source = (ROOT / "dlp_utils" / "models" / f"{stem}.py").read_text(encoding="utf-8")
+    names = {"__name__": f"notebook_{stem}", "np": np, "torch": torch, "dlp": Dlp}
+    sys.modules[names["__name__"]] = types.ModuleType(names["__name__"])  # dataclasses look their module up
+    exec(compile(source, f"<{stem} exported>", "exec"), names)
     exec(compile(code, f"<{stem}>", "exec"), names)
     return names
 
