@@ -149,8 +149,8 @@ class DataTable(SphinxDirective):
 
     def run(self):
         self.env.note_reread()
-        rows = [[d.name, d.chapter, d.source, d.license, d.citation or "–"] for d in datasets()]
-        headers = ["Data set", "Chapter", "Source", "License", "Citation"]
+        rows = [[d.name, d.chapter, f"{d.source}. {d.citation}".rstrip(". "), d.license] for d in datasets()]
+        headers = ["Data set", "Chapter", "Source", "License"]
         return [_table(headers, rows, ["dlp-data"])]
 
 
