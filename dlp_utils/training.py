@@ -405,9 +405,7 @@ class _Run:
         if self.checkpoint_every and self.done % self.checkpoint_every == 0:
             save_run(self)
         answers = [callback(self.done, self.model, self.history) for callback in self.callbacks]
-        # After the last batch of a pass let the pass end by itself, so that it counts and is evaluated.
-        enough = self.done >= self.steps and self.seen != self.length
-        return enough or any(answer is True for answer in answers)
+        return self.done >= self.steps or any(answer is True for answer in answers)
 
     def parameters(self):
         return [p for group in self.optimizer.param_groups for p in group["params"]]

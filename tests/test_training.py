@@ -408,6 +408,7 @@ def test_when_evaluations_happen():
     assert steps(epochs=3, evaluate_every=2) == [10, 15]
     assert steps(steps=12) == [5, 10, 12]
     assert steps(steps=10) == [5, 10]
+    assert steps(steps=10, epochs=2) == [5, 10]
 
 
 def test_evaluate_weighs_batches_by_their_size():
@@ -691,6 +692,22 @@ def test_a_damaged_or_foreign_checkpoint_is_named_in_one_sentence(tmp_path, how)
         long_run(path, steps=4)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     assert long_run(path, steps=4, resume=False)[1].steps == 4
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    path, crater = tmp_path / "run.pt", tmp_path / "crater"
+    torch.save({"format": Bomb(crater)}, path)
+    with pytest.raises(ValueError, match=r"is damaged or no checkpoint"):
+        long_run(path)
+    assert not crater.exists()
 
 
 def test_checkpoint_of_another_model_optimizer_or_setting(tmp_path):
@@ -1034,11 +1051,15 @@ def test_curve_is_one_display_that_is_replaced(monkeypatch):
 
     monkeypatch.setattr(IPython.display, "display", display)
     monkeypatch.setattr(_history, "_shell", lambda: object())
-    clock = iter(np.arange(0, 1e6, 0.7))
-    monkeypatch.setattr(_history.time, "perf_counter", lambda: float(next(clock)))
-    dlp.fit(linear(), mse, batches_of(data(), 8), epochs=2, plot=True)
-    kinds = [kind for kind, _ in shown]
-    assert kinds[0] == "display" and set(kinds[1:]) == {"update"} and len(kinds) < 11
+    clock = [0.0]
+    monkeypatch.setattr(_history.time, "perf_counter", lambda: clock[0])
+
+    def tick(step, model, history):
+        clock[0] = 0.3 * step
+
+    dlp.fit(linear(), mse, batches_of(data(), 8), epochs=4, plot=True, callbacks=[tick])
+    # 20 steps of 0.3 s, a drawing not before 1 s after the last one: at 1.2, 2.4, 3.6, 4.8 s and at the end
+    assert [kind for kind, _ in shown] == ["display"] + ["update"] * 4
     assert all(data.startswith(b"\x89PNG") for _, data in shown)
     shown.clear()
     dlp.fit(linear(), mse, batches_of(data(), 8), epochs=2)  # nobody watches
