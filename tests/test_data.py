@@ -101,6 +101,7 @@ def test_list_changes_nothing(shelf, capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["name", "chapter", "size", "here", "license", "source"]
     assert lines[1] == ["dots", "backpropagation", "generated", "yes", "CC0", "made", "here"]
+    assert lines[2][:5] == ["dogs", "segmentation", "4.0", "MB", "no"]
     assert lines[3] == ["cats", "inpainting", "12.3", "MB", "no", "CC", "BY", "4.0", "a", "house"]
     assert len(lines) == 4 and not shelf.exists()
 
