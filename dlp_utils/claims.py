@@ -44,7 +44,7 @@ def claim(name, value, *, at_least=None, at_most=None, equals=None, tol=0):
             f"(now {profile()!r}), and run the notebook from its first cell."
         )
     line = f"✓ {name}: {text}" if judged else f"– {name}: not judged at the smoke profile"
-    line += f" (measured {value:.3g})"
+    line += f" (measured {value:.3g})" if abs(value) < 1000 else f" (measured {value:.0f})"
     _show(line, {METADATA_KEY: {"name": name, "value": value, **bounds, "judged": judged}})
 
 

@@ -55,7 +55,10 @@ def compared(text):
 
 def test_the_measured_value_is_shown_with_three_digits(capsys):
     claim("dice", 0.912345, at_least=0.9)
-    assert capsys.readouterr().out == "✓ dice: at least 0.9 (measured 0.912)\n"
+    claim("epochs", 3217, at_least=3000)
+    assert capsys.readouterr().out == (
+        "✓ dice: at least 0.9 (measured 0.912)\n✓ epochs: at least 3000 (measured 3217)\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "figures"))
 from _svg import FOLDER, ROOT, Drawing, Noise, fmt
 
+from dlp_utils.data import toy
+
 SCRIPTS = sorted((ROOT / "book" / "figures").glob("[a-z]*.py"))
 
 
@@ -57,6 +59,25 @@ def test_the_map_shows_as_ready_what_the_table_of_contents_holds(drawings):
     (text,) = drawings["chapters"].values()
     filled = text.count('stroke="#0072B2"')
     assert filled == len(in_toc) >= 1
+
+
+def test_the_stored_run_of_the_xor_pictures_is_the_labs():
+    import _xor
+
+    fresh, stored = _xor.run(), _xor.stored()
+    first, second = dict(fresh["losses"]), dict(stored["losses"])
+    for epoch in (
+        1000,
+        3000,
+        5000,
+    ):  # on the plateau, before the fall, at the end; between them the run is unstable
+        assert abs(first[epoch] - second[epoch]) < 2e-3
+    moments = [list(map(int, run["regions"])) for run in (fresh, stored)]
+    assert all(abs(a - b) < 50 for a, b in zip(*moments, strict=True))
+    points, y = toy.xor()
+    assert sorted((*map(round, (10 * points[k]).tolist()), int(y[k, 0])) for k in range(len(y))) == sorted(
+        _xor.POINTS
+    )
 
 
 def test_numbers_are_short_and_never_minus_zero():

@@ -66,7 +66,7 @@ def _mark_equations(app: Sphinx, doctree: nodes.document) -> None:
             )
             continue
         links = " ".join(
-            _link(source_url(app.config, path, test.first, test.last), test, path, number)
+            _link(source_url(app.config, path, test.first, test.last), label, test, path, number)
             for number, test in enumerate(tests[label], 1)
         )
         mark = nodes.raw("", f'<p class="dlp-verified">{links}</p>', format="html")
@@ -75,11 +75,11 @@ def _mark_equations(app: Sphinx, doctree: nodes.document) -> None:
         box += [equation, mark]
 
 
-def _link(url: str, test: Test, path: str, number: int) -> str:
+def _link(url: str, label: str, test: Test, path: str, number: int) -> str:
     text = '<span aria-hidden="true">✓ </span>tested' if number == 1 else str(number)
-    title = f"tested by {test.name} in {path}"
-    label = "" if number == 1 else f' aria-label="{number}: {escape(title)}"'
-    return f'<a href="{escape(url)}" title="{escape(title)}"{label}>{text}</a>'
+    title = f"{label}: tested by {test.name} in {path}"
+    aria = "" if number == 1 else f' aria-label="{number}: {escape(title)}"'
+    return f'<a href="{escape(url)}" title="{escape(title)}"{aria}>{text}</a>'
 
 
 def setup(app: Sphinx) -> dict:
