@@ -51,11 +51,16 @@ def run(folder, batch, case):
         loader = list(loader)
     elif case == "stream":
         loader, kwargs["schedule"] = DataLoader(Stream(x, y), batch), None
-    elif case == "resume":
-        kwargs["checkpoint"] = folder / f"checkpoint-{batch}.pt"
-        dlp.fit(model, step, loader, callbacks=[lambda step, m, h: step == 7], **kwargs)
+    elif case.startswith("noise"):  # own noise in each process
+
+        def train_step(model, batch):
+            return step(model, (batch[0] + torch.randn(batch[0].shape), batch[1]))
+
+    if case.endswith("resume"):
+        kwargs["checkpoint"] = folder / f"{case}-{batch}.pt"
+        dlp.fit(model, train_step, loader, callbacks=[lambda step, m, h: step == 7], **kwargs)
         nn.init.zeros_(model[0].weight)
-    elif case == "nan":
+    if case == "nan":
 
         def train_step(model, batch):
             losses = step(model, batch)

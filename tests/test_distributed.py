@@ -13,6 +13,7 @@ import torch
 HERE = Path(__file__).parent
 SCRIPT = HERE / "distributed_script.py"
 EQUAL = ("shuffle", "unseeded", "generator", "plain", "list", "stream", "accumulate", "resume")
+OTHERS = ("nan", "uneven", "noise", "noise-resume")
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +26,14 @@ def two(tmp_path_factory):
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(HERE.parent),
     }
-    command = [*launcher, str(SCRIPT), str(folder), "4", *EQUAL, "nan", "uneven"]
+    command = [*launcher, str(SCRIPT), str(folder), "4", *EQUAL, *OTHERS]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.count("Going on from") == 1  # the main process speaks for all
+    assert answer.stdout.count("Going on from") == 2  # twice resumed; the main process speaks for all
     both = [torch.load(folder / f"rank-{rank}.pt") for rank in (0, 1)]
     for results in both:
-        assert [result["world"] for result in results.values()] == [2] * (
-            len(EQUAL) + 2
-        )  # else nothing was tried
+        worlds = [result["world"] for result in results.values()]
+        assert worlds == [2] * len([*EQUAL, *OTHERS])  # else nothing was tried
     return both
 
 
@@ -77,6 +77,12 @@ def test_the_cases_differ(two):
 
 def test_processes_draw_different_noise(two):
     assert two[0]["shuffle"]["noise"] != two[1]["shuffle"]["noise"]
+
+
+def test_each_process_finds_its_own_noise_again(two):
+    for straight, resumed in ((results["noise"], results["noise-resume"]) for results in two):
+        assert largest_difference(straight, resumed) == 0
+        assert straight["losses"] == resumed["losses"]
 
 
 def test_an_incomplete_last_round_is_filled_up(two, alone):
