@@ -87,8 +87,10 @@ def rng_state(device, generators):
         "torch": torch.get_rng_state(),
         "generators": [generator.get_state() for generator in generators],
     }
-    if device.type in ("cuda", "mps"):
-        state[device.type] = getattr(torch, device.type).get_rng_state()
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
     return state
 
 
@@ -99,8 +101,11 @@ def set_rng_state(state, device, generators):
     torch.set_rng_state(state["torch"])
     for generator, value in zip(generators, state["generators"], strict=True):
         generator.set_state(value)
-    if device.type in state:
-        getattr(torch, device.type).set_rng_state(state[device.type])
+    # A run may go on elsewhere than where it stopped; the other device's random numbers are of no use then.
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
 
 
 def _settings(run):

@@ -119,8 +119,6 @@ class View:
         self.tell()
         if self.curve and now > self.next_curve:
             self.draw()
-            # Drawing slows down as the run gets longer; it may take a twentieth of the time, not more.
-            self.next_curve = now + max(1, 20 * (time.perf_counter() - now))
 
     def tell(self):
         if self.bar is not None:
@@ -135,6 +133,7 @@ class View:
 
         if not self.run.history.steps:
             return
+        started = time.perf_counter()
         figure, file = Figure(figsize=(6, 3.5), layout="tight"), io.BytesIO()
         self.run.history.plot(figure.subplots())  # no pyplot, so that the notebook does not show it once more
         figure.savefig(file, format="png")
@@ -142,6 +141,8 @@ class View:
             self.handle = display(Image(file.getvalue()), display_id=True)
         else:
             self.handle.update(Image(file.getvalue()))
+        now = time.perf_counter()  # the longer the run, the longer it takes: about a twentieth of the time
+        self.next_curve = now + min(10, max(1, 20 * (now - started)))
 
     def close(self):
         if self.curve:

@@ -19,6 +19,7 @@ from torch import nn
 from ._batches import batch_size, length, seeded_order, send, shard
 from ._files import compare, load_run, load_weights, rng_state, save_run, save_weights, set_rng_state
 from ._history import History, View
+from .device import device as best_device
 from .device import seed_everything
 
 __all__ = ["EMA", "History", "NonFiniteLoss", "evaluate", "fit", "load_weights", "save_weights"]
@@ -175,27 +176,25 @@ def fit(
     interrupt (Ctrl-C, the stop button) ends the run after the current step, a second one at once; the
     history is returned.
     """
-    for name, value in (("epochs", epochs), ("steps", steps), ("checkpoint_every", checkpoint_every)):
+    for name, value in {"epochs": epochs, "steps": steps, "checkpoint_every": checkpoint_every}.items():
         _whole(name, 1 if value is None else value)
-    for name, value in (
-        ("accumulate", accumulate),
-        ("evaluate_every", evaluate_every),
-        ("log_every", log_every),
-    ):
+    counts = {"accumulate": accumulate, "evaluate_every": evaluate_every, "log_every": log_every}
+    for name, value in counts.items():
         _whole(name, value)
     _whole("warmup", warmup, least=0)
     if epochs is None and steps is None:
         raise ValueError("fit needs to know when to stop: give epochs=… or steps=…")
     if clip is not None and not clip > 0:
+        raise ValueError(f"clip is {clip}; it must be positive, the largest norm that a gradient may have")
+    if optimizer is not None and (lr, weight_decay) != (1e-3, 0.0):
         raise ValueError(
-            f"clip is {clip}; it is the largest norm that a gradient may have, and must be positive"
+            "lr and weight_decay are for the default optimizer; give them to your own when you make it"
         )
     if checkpoint_every is not None and checkpoint is None:
         raise ValueError("checkpoint_every needs a file to write to: give checkpoint='….pt'")
     if isinstance(loader, torch.utils.data.Dataset) or not hasattr(loader, "__iter__"):
-        raise TypeError(
-            f"loader is a {type(loader).__name__}; give batches: DataLoader(data_set, batch_size=…)"
-        )
+        kind = type(loader).__name__
+        raise TypeError(f"loader is a {kind}; give batches: DataLoader(data_set, batch_size=…)")
     if epochs is not None and epochs > 1 and isinstance(loader, Iterator):
         raise ValueError(f"the loader is a one-shot iterator, which cannot last {epochs} epochs; {_ANEW}")
     if not any(p.requires_grad for p in model.parameters()):
@@ -239,7 +238,7 @@ class _Run:
     def place(self, loader, device, precision, seed, generators):
         self.accelerator = accelerator = _accelerator()
         self.world, model = accelerator.num_processes, self.model
-        self.device = torch.device(device) if device and self.world == 1 else accelerator.device
+        self.device = best_device(device) if device and self.world == 1 else accelerator.device
         # One process on the cpu reads each loss at once. Elsewhere that would mean to wait for others.
         self.immediate = self.device.type == "cpu" and self.world == 1
         dtype = _dtype(precision, self.device, accelerator.mixed_precision)
@@ -268,9 +267,7 @@ class _Run:
             raise TypeError(f"optimizer is a {kind}; give an optimizer, or a function from parameters to one")
         self.optimizer, self.clip = optimizer, clip
         if not {id(p) for p in parameters} & {id(p) for p in self.parameters()}:
-            raise ValueError(
-                "the optimizer holds no parameter of this model; make it from model.parameters()"
-            )
+            raise ValueError("the optimizer holds no parameter of this model; give it model.parameters()")
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.history.ema = self.ema = None if ema is None else EMA(self.model, ema)
 
@@ -322,9 +319,8 @@ class _Run:
         stop = self.update(view) if self.count else False
         interrupt.busy = False
         if not self.seen:
-            raise ValueError(
-                f"the loader is used up after epoch {self.epoch}; {_ANEW}" if self.epoch else _EMPTY
-            )
+            used_up = f"the loader is used up after epoch {self.epoch}; {_ANEW}"
+            raise ValueError(used_up if self.epoch else _EMPTY)
         self.epoch, self.seen = self.epoch + 1, 0
         self.evaluate_if_due()
         if self.checkpoint_every is None:
@@ -343,9 +339,7 @@ class _Run:
         batches = iter(self.loader)
         for _ in range(self.seen):
             if next(batches, _EMPTY) is _EMPTY:
-                raise ValueError(
-                    f"{self.path} was written after batch {self.seen}, but the loader ends before that"
-                )
+                raise ValueError(f"{self.path} was written after batch {self.seen}, the loader ends earlier")
         set_rng_state(restored["now"], self.device, self.generators)
         return batches
 
@@ -359,9 +353,7 @@ class _Run:
             losses = _losses(self.module(batch))
             loss = losses["loss"]
             if not loss.requires_grad:
-                raise ValueError(
-                    "the loss does not depend on the parameters; look for no_grad, detach or frozen parts"
-                )
+                raise ValueError("the loss does not depend on the parameters; look for no_grad or detach")
             for name, value in losses.items():
                 if isinstance(value, torch.Tensor):
                     value = value.item() if self.immediate else value.detach()
@@ -424,9 +416,7 @@ class _Run:
     def flush(self):
         """Move the losses of the last steps into the history; raise at the first that is not finite."""
         rows, self.pending = self.pending, []
-        tensors = [
-            (row, name) for row in rows for name, value in row.items() if isinstance(value, torch.Tensor)
-        ]
+        tensors = [(row, k) for row in rows for k, value in row.items() if isinstance(value, torch.Tensor)]
         if tensors:  # one transfer for all of them
             values = torch.stack([row[name].float() for row, name in tensors])
             if self.world > 1:

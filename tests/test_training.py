@@ -904,6 +904,12 @@ def test_what_step_returns_is_checked(step, kind, message):
             ValueError,
             "no parameter of this model",
         ),
+        (
+            {"epochs": 1, "optimizer": sgd, "lr": 0.1},
+            ValueError,
+            "lr and weight_decay are for the default optimizer",
+        ),
+        ({"epochs": 1, "device": "cuda:9"}, RuntimeError, "device 'cuda:9' was asked for, but PyTorch sees"),
         ({"epochs": 1, "seed": -1}, ValueError, "the seed is -1"),
         (
             {"epochs": 1, "evaluate": lambda m: 0.5},
