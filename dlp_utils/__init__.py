@@ -12,6 +12,7 @@ from .device import (
     choose,
     count_parameters,
     device,
+    estimate,
     generator,
     machine,
     peak_memory,
@@ -22,7 +23,7 @@ from .device import (
 __version__ = "0.1.0"
 
 _NAMES = {
-    "training": ("fit", "evaluate", "History", "EMA", "load_weights"),
+    "training": ("fit", "evaluate", "History", "EMA", "NonFiniteLoss", "load_weights", "save_weights"),
     "plotting": ("COLORS", "use_style", "decision_regions", "image_grid", "curve"),
     "interact": ("explore", "animate"),
     "claims": ("claim", "ClaimError"),
@@ -34,6 +35,7 @@ __all__ = [
     "choose",
     "count_parameters",
     "device",
+    "estimate",
     "generator",
     "machine",
     "peak_memory",
