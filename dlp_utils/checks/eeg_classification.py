@@ -122,12 +122,12 @@ def _check_csp(csp, rng):
         power_a, power_b = np.sum(got * (a @ got), axis=0), np.sum(got * (b @ got), axis=0)
         share = power_a / (power_a + power_b)
         hint = ""
-        if np.allclose(np.sort(share), np.sort(wanted)):
+        if np.allclose(share, np.concatenate([values[::-1][:pairs], values[::-1][-pairs:]])):
+            hint = "eigh sorts upward: the largest come last."
+        elif np.allclose(np.sort(share), np.sort(wanted)):
             hint = (
                 "The right filters in another order: the largest share of class a first, the smallest last."
             )
-        elif np.allclose(share, np.concatenate([values[::-1][:pairs], values[::-1][-pairs:]])):
-            hint = "eigh sorts upward: the largest come last."
         elif np.allclose(share, values[: 2 * pairs]):
             hint = "Both ends are wanted: `pairs` filters for class a, and `pairs` for class b."
         elif np.allclose(np.sum(got * got, axis=0), 1):
@@ -205,6 +205,7 @@ def log_power(x, size, stride, floor=1e-6):
 def _wilson_cases(rng):
     yield 0, 10, 1.96
     yield 10, 10, 1.96
+    yield 1, 10, 1.96
     yield 202, 288, 1.96
     yield int(rng.integers(1, 40)), 40, 2.576
     yield int(rng.integers(1, 1000)), 1000, 1.0
@@ -243,7 +244,7 @@ def wilson(correct, trials, z=1.96):
     p, shrink = correct / trials, 1 + z**2 / trials
     center = (p + z**2 / (2 * trials)) / shrink
     half = z / shrink * np.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
-    return center - half, center + half
+    return max(center - half, 0.0), min(center + half, 1.0)  # rounding
 
 
 def _align_cases(rng):
@@ -520,17 +521,17 @@ def _check_loss(classification_loss, rng):
             hint = "nll_loss wants log-probabilities. Where is the logarithm?"
         elif torch.isclose(got, -expected):
             hint = "The sign: a loss is *minus* the log-probability."
-        expect_close(float(got), float(expected), f"the loss of {rows} trials", hint=hint)
+        expect_close(float(got.detach()), float(expected.detach()), f"the loss of {rows} trials", hint=hint)
         if not got.requires_grad:
             raise Wrong("no gradient flows back to the logits.", "Stay in torch: no .item(), no NumPy.")
-    confident = torch.tensor([[200.0, -200.0, 0.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    confident = torch.tensor([[500.0, -500.0, 0.0, 0.0]], dtype=torch.float64, requires_grad=True)
     loss = classification_loss(confident, torch.tensor([1]))
     loss.backward()
     if not torch.isfinite(loss) or not torch.isfinite(confident.grad).all():
         raise Wrong(
-            "logits of ±200 give a loss that is not finite.", "Take log_softmax, not the log of a softmax."
+            "logits of ±500 give a loss that is not finite.", "Take log_softmax, not the log of a softmax."
         )
-    expect_close(float(loss), 400.0, "the loss of a trial that is confidently wrong")
+    expect_close(float(loss.detach()), 1000.0, "the loss of a trial that is confidently wrong")
 
 
 @free_form("eeg-zoo-log")
