@@ -1,7 +1,7 @@
 """Front-page card of the chapter: what power sees and what an average sees, of the chapter's generated trials."""
 
 from _svg import BLUE, PALE, VERMILLION, Drawing, write
-from eeg_classification_hero import SAMPLES, average, log_power, trials_of
+from eeg_hero import SAMPLES, average, log_power, trials_of
 
 
 def draw():

@@ -80,9 +80,7 @@ def draw():
         power = [[log_power(v) for v in group] for group in trials]
         strip(picture, left, 474, power, -2, 0.7, "log power of each trial")
     picture.path([(WIDTH / 2 + 0.5, 20), (WIDTH / 2 + 0.5, HEIGHT - 20)], stroke=INK, line=1)
-    return {
-        "eeg_classification_hero": picture.svg("Power tells rhythms apart, averages tell deflections apart")
-    }
+    return {"eeg_hero": picture.svg("Power tells rhythms apart, averages tell deflections apart")}
 
 
 if __name__ == "__main__":

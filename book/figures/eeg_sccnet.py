@@ -34,7 +34,7 @@ def draw():
         picture.text(
             WIDTH - 18, y + 18, f"({rows}, {columns})" if rows > 1 else f"({columns},)", size=19, anchor="end"
         )
-    return {"eeg_classification_sccnet": picture.svg("SCCNet, layer by layer, with the shape of each result")}
+    return {"eeg_sccnet": picture.svg("SCCNet, layer by layer, with the shape of each result")}
 
 
 if __name__ == "__main__":
