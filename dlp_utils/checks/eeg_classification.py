@@ -459,7 +459,10 @@ def _check_pairs(pair_files, rng):
         chosen = names[:size]
         features, labels = list(rng.permutation(chosen)), list(rng.permutation(chosen))
         features, labels = [str(name) for name in features], [str(name) for name in labels]
-        got = [tuple(pair) for pair in pair_files(list(features), list(labels))]
+        got = pair_files(list(features), list(labels))
+        if not isinstance(got, (list, tuple)) or not all(isinstance(pair, (list, tuple)) for pair in got):
+            raise Wrong(f"expected a list of pairs, got {got!r}.")
+        got = [tuple(pair) for pair in got]
         if any(len(pair) != 2 or pair[0] != pair[1] for pair in got):
             wrong = next(pair for pair in got if len(pair) != 2 or pair[0] != pair[1])
             raise Wrong(
