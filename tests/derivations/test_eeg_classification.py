@@ -262,6 +262,16 @@ def test_how_far_the_side_door_is_open():
         assert value / math.sqrt(value**2 + 0.5) == pytest.approx(share, abs=0.005)
 
 
+@verifies("eq-eeg-classification-elu")
+def test_the_even_half_of_an_elu_is_a_quarter_of_the_power():
+    y = torch.linspace(-4, 4, 81, dtype=torch.float64)
+    even = (F.elu(y) + F.elu(-y)) / 2
+    assert torch.allclose(even, (y.abs() + torch.exp(-y.abs()) - 1) / 2, atol=1e-14)
+    u = sp.Symbol("u", positive=True)
+    series = sp.series((u + sp.exp(-u) - 1) / 2, u, 0, 3).removeO()
+    assert sp.expand(series - u**2 / 4) == 0
+
+
 # --- square, average, logarithm ------------------------------------------------------------------------
 
 
