@@ -38,17 +38,6 @@ def architectures(p):
         p.curve(f"M{x - 18},{100} C{x - 18},22 {x + 60},22 {x + 60},{100}", stroke=VERMILLION, line=3)
 
 
-def eeg_classification(p):
-    """Signals of five electrodes."""
-    for k, color in enumerate((BLUE, VERMILLION, GREEN, ORANGE, GRAY)):
-        points = []
-        for t in range(0, 260, 3):
-            bump = math.exp(-(((t - 90 - 22 * k) / 38) ** 2))
-            y = 30 + 30 * k + 11 * bump * math.sin(0.28 * t) + 3 * math.sin(0.11 * t * (1 + 0.3 * k) + k)
-            points.append((30 + t, y))
-        p.path(points, stroke=color)
-
-
 def segmentation(p):
     """A cat's head, half picture, half mask."""
     head = [(0, -48), (14, -42), (44, -62), (46, -22), (54, 4), (44, 36), (22, 54), (0, 58)]
@@ -102,7 +91,6 @@ ICONS = (
     training,
     convolution,
     architectures,
-    eeg_classification,
     segmentation,
     video_generation,
     inpainting,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 # The registry: add a data module here and its DATASETS are listed and fetched.
 MODULES = [
     "toy",  # backpropagation: linear, xor, circles
+    "eeg",  # eeg_classification: two real sets, a simulation
 ]
 
 
