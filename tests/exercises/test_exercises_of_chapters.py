@@ -51,9 +51,10 @@ def run(code, stem, checked):
         check = staticmethod(checked)
 
     source = (ROOT / "dlp_utils" / "models" / f"{stem}.py").read_text(encoding="utf-8")
-    names = {"__name__": f"notebook_{stem}", "np": np, "torch": torch, "dlp": Dlp}
+    names = {"__name__": f"notebook_{stem}", "np": np, "torch": torch}
     sys.modules[names["__name__"]] = types.ModuleType(names["__name__"])  # dataclasses look their module up
     exec(compile(source, f"<{stem} exported>", "exec"), names)
+    names["dlp"] = Dlp  # the exported cells may import the real one
     exec(compile(code, f"<{stem}>", "exec"), names)
     return names
 
