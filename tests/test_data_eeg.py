@@ -1,6 +1,7 @@
 """The data of the chapter eeg_classification: `.ts` files, the simulated 2a, the lab's folder, MOABB."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -391,6 +392,13 @@ def test_moabb_describes_2a_as_the_fake_does(fake_2a):
     for what in ("event_id", "interval", "paradigm", "n_sessions", "unit_factor"):
         assert getattr(original, what) == getattr(fake, what), what
     assert original.subject_list == list(range(1, 10))
+
+
+def test_ci_never_skips_moabb():
+    """The extra stands among the packages that `make test` installs."""
+    root = Path(__file__).resolve().parents[1]
+    assert "moabb" in (root / "requirements.in").read_text(encoding="utf-8").split()
+    assert "\nmoabb==" in (root / "requirements.txt").read_text(encoding="utf-8")
 
 
 def test_without_moabb_one_sentence_says_what_to_do(monkeypatch):
