@@ -75,6 +75,8 @@ def test_frozen_layers_do_not_move_even_where_a_validation_looks_on():
     x, y = rng.normal(3, 2, size=(16, 22, 438)).astype(np.float32), np.arange(16) % 4
     torch.manual_seed(0)
     model = lab.freeze(lab.build(lab.CONFIGS["smoke"]), ("temporal", "bn2"))
+    lab.predict(model, x)
+    assert not model.bn2.training and model.bn1.training and model.dropout.training
     before = copy.deepcopy(model.state_dict())
     seen = []
     lab.train(model, x, y, 2, validation=(x, y), watch=lambda m: seen.append(m.bn2.training), size=8)
