@@ -113,6 +113,26 @@ def test_the_mask_is_where_the_animal_was_painted():
     assert np.median(hits) > 0.9
 
 
+def test_what_is_hidden_is_no_foreground(monkeypatch):
+    calls = []
+
+    def left_half(rng, photograph, size):
+        calls.append(size)
+        alpha = np.zeros((size, size), np.float32)
+        alpha[:, : size // 2] = 1
+        return np.ones((size, size, 3), np.float32), alpha
+
+    monkeypatch.setattr(_pets, "_occluder", left_half)
+    for i in range(12):
+        before = len(calls)
+        photograph = np.zeros((80, 80, 3), np.uint8)
+        image, trimap, *_ = _pets.draw_pet(np.random.default_rng(i), photograph, 32, "portrait")
+        hidden = len(calls) > before
+        assert (trimap[:, :16] == 2).all() == hidden
+        assert (image[:, :, :15] > 200).all() == hidden
+    assert 2 <= len(calls) <= 10
+
+
 def test_trimap_border_lies_inside_and_along_the_edge():
     cover = np.zeros((64, 64), np.float32)
     cover[20:40, 10:50] = 1
@@ -206,6 +226,11 @@ def test_pictures_of_the_folder_are_resized_and_masked(folder):
     assert mask.shape == (1, 20, 20) and mask.dtype == torch.uint8
     assert abs(image[0, 10, 10].item() - 31) <= 2  # 20 rows of 60: row 10 is centered at 31
     assert mask[0, :10, :10].all() and not mask[0, 12:].any() and not mask[0, :, 11:].any()
+    # between 1 and 3 any interpolation makes up a 2, which is background
+    trimap[:, ::2], trimap[:, 1::2] = 1, 3
+    Image.fromarray(trimap).save(folder / "annotations" / "trimaps" / "test_Cat_0.png")
+    for size in (20, 50, 90):
+        assert segmentation.read_folder(folder, "test", size)[0][1].all()
     batch = next(iter(torch.utils.data.DataLoader(segmentation.read_folder(folder, "train", 16), 5)))
     assert batch[0].shape == (5, 3, 16, 16) and batch[1].shape == (5, 1, 16, 16)
 

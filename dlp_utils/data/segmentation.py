@@ -211,9 +211,10 @@ class OxfordPets:
 def read_folder(path, part, size=256):
     """Return one part of the lab's folder as `OxfordPets`.
 
-    path: holds `images/*.jpg`, `annotations/trainval.txt`, `annotations/test.txt`, `annotations/trimaps/*.png`. part: "test" is test.txt; of trainval.txt each tenth line, the first included, is "validation", the others
-    "train": 3669, 368 and 3312 pictures of the original. FileNotFoundError for what is missing, ValueError for
-    a list that is empty or not of this form.
+    path: holds `images/*.jpg`, `annotations/trainval.txt`, `annotations/test.txt`, `annotations/trimaps/*.png`.
+    part: "test" is test.txt; of trainval.txt each tenth line, the first included, is "validation", the others
+    "train": 3669, 368 and 3312 pictures of the original. FileNotFoundError for what is missing, ValueError for a
+    list that is empty or not of this form.
     """
     if part not in PARTS:
         raise ValueError(f"no part {part!r} of Oxford-IIIT Pet; there are {', '.join(PARTS)}.")
