@@ -752,10 +752,7 @@ def test_tiles_with_a_margin_equal_the_whole_picture():
     x = doubles(1, 1, 40, 40)
     with torch.no_grad():
         whole = model(x)[0, 0]
-        T, M = (
-            20,
-            6,
-        )  # margin: up to 2 for each of 3 fine steps, 4 for the coarse one, less the overlap of both
+        T, M = 20, 6  # four fine pixels to either side by the convolutions, two by the grid of the pooling
         for t in (4, 10):
             tile = model(x[..., t : t + T, t : t + T])[0, 0]
             inside = slice(t + M, t + T - M)
