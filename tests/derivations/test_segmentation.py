@@ -636,17 +636,15 @@ def test_area_of_a_deformed_mask():
 @verifies("eq-segmentation-no-fold")
 def test_small_slopes_do_not_fold():
     rng = np.random.default_rng(9)
-    A = rng.normal(size=(2, 2))
-    A *= 0.6 / np.linalg.norm(A, 2)
 
-    def u(x):  # a sum of a linear map and a sine, with Lipschitz constant at most 0.6 + 0.3
-        return x @ A.T + 0.1 * np.sin(3 * x[:, ::-1])
+    def u(x):  # Lipschitz constant at most 0.6 + 0.3, reached around the origin
+        return -0.6 * x - 0.1 * np.sin(3 * x)
 
-    x, other = rng.normal(size=(2, 20_000, 2))
+    x, other = 0.2 * rng.normal(size=(2, 20_000, 2))
     before = np.linalg.norm(x - other, axis=1)
     after = np.linalg.norm(x + u(x) - other - u(other), axis=1)
     assert np.all(after >= (1 - 0.9) * before - 1e-12)
-    assert (after / before).min() < 0.5  # the bound is not idle
+    assert (after / before).min() < 0.12  # the bound is not idle
     t = np.linspace(0, 1, 1001)[:, None] * np.array([[1.0, 0]])
     assert np.any(np.diff((t + 0.3 * np.sin(9 * t))[:, 0]) < 0)  # slope up to 2.7: it folds
 
