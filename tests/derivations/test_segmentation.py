@@ -432,6 +432,26 @@ def test_parameters_of_the_resnet34_encoder():
     assert count(library) == 21_284_672
 
 
+@verifies("eq-segmentation-decoder-parameters")
+def test_parameters_of_the_decoder_of_resnet34_unet():
+    for w, b, d in ((8, 16, 8), (64, 256, 32)):
+        bridge = count(*conv_norm(8 * w, b))
+        convolutions = gates = norms = 0
+        for c in (b + 8 * w, d + 4 * w, d + 2 * w, d + w, d):
+            convolutions += count(nn.Conv2d(c, d, 3, bias=False))
+            norms += count(nn.BatchNorm2d(d))
+            gates += count(nn.Linear(d, d // 8), nn.Linear(d // 8, d), nn.Conv2d(2, 1, 7, bias=False))
+        head = count(nn.Conv2d(d, 1, 1))
+        kappa = d**2 // 4 + 9 * d // 8 + 98
+        assert (bridge, convolutions) == (72 * w * b + 2 * b, 9 * d * (b + 15 * w + 4 * d))
+        assert (norms + gates, head) == (5 * (2 * d + kappa), d + 1)
+        total = bridge + convolutions + norms + gates + head
+    assert total == 1_569_535
+    assert total + 21_284_672 == 22_854_207
+    assert total / 22_854_207 == pytest.approx(0.07, abs=0.005)
+    assert pytest.approx(0.39, abs=0.005) == (2975 * 64**2 + 75 * 64) / 31_037_633
+
+
 # --- scores --------------------------------------------------------------------------------------------
 
 
