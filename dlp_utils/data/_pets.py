@@ -389,7 +389,7 @@ def draw_pet(rng, photograph, size, pose=None):
     photograph: uint8 (H, W, 3), of which a part, turned and tinted, becomes the background. trimap: 1 animal,
     2 background, 3 border. All that varies comes from `rng`.
     """
-    fine = size * (2 if size <= 128 else 1)  # small pictures are drawn at twice their size
+    fine = size * (2 if size < 96 else 1)  # small pictures are drawn at twice their size
     background = _background(rng, photograph, fine)
     animal = Animal(rng)
     pose = pose or rng.choice(POSES, p=(0.3, 0.25, 0.25, 0.2))
@@ -405,7 +405,7 @@ def draw_pet(rng, photograph, size, pose=None):
     glow = rng.uniform(0.75, 1.15)  # the animal stands in a light of its own
     cover = np.clip(painter.cover, 0, 1)
     picture = painter.rgb * (1 + cover[..., None] * (tint * glow - 1))
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         front, alpha = _occluder(rng, photograph, fine)
         picture = picture + alpha[..., None] * (front - picture)
         cover = cover * (1 - alpha)
@@ -429,7 +429,7 @@ def _trimap(cover):
 
 def _placed(rng, size, pose):
     """The frame of the animal's coordinates: its size in the picture, place, turn, and which way it looks."""
-    half = rng.uniform(0.72, 1.05) if pose != "portrait" else rng.uniform(0.75, 1.25)
+    half = rng.uniform(0.85, 1.15) if pose != "portrait" else rng.uniform(0.85, 1.3)
     cx, cy = rng.normal(0, 0.15), rng.normal(0.04, 0.10) + (0.25 * half if pose == "portrait" else 0)
     mirror = rng.choice((-1, 1))
     step = 2 / size
