@@ -96,11 +96,11 @@ def _pooled(prediction, target):
         (_iou, "That is IoU: the union in the denominator counts the overlap once. Dice counts it twice."),
         (_pooled, "One number for each picture: over which axes do you sum?"),
         (
-            lambda prediction, target: float(np.mean(dice(prediction, target))),
+            lambda prediction, target: float(np.mean(batch_dice(prediction, target))),
             "One number for each picture, not their mean.",
         ),
         (
-            lambda prediction, target: dice(prediction, target) / 2,
+            lambda prediction, target: batch_dice(prediction, target) / 2,
             "Identical masks must have Dice 1. Where is the 2?",
         ),
         (
@@ -110,12 +110,12 @@ def _pooled(prediction, target):
             "A smoothing ε makes a loss differentiable. In a score it changes every value: treat the empty case by itself.",
         ),
         (
-            lambda prediction, target: np.where(target.any(axis=(1, 2)), dice(prediction, target), 1.0),
+            lambda prediction, target: np.where(target.any(axis=(1, 2)), batch_dice(prediction, target), 1.0),
             "An empty truth with a prediction that is not empty is a false alarm. Its Dice is 0.",
         ),
     ],
 )
-def dice(prediction, target):
+def batch_dice(prediction, target):
     overlap, total = _sums(prediction, target)
     return np.where(total > 0, 2 * overlap / np.maximum(total, 1), 1.0)
 
@@ -648,7 +648,7 @@ def _batches(rng):
         ),
     ],
 )
-def mean_dice(batches):
+def mean_dice_of(batches):
     return float(np.concatenate(batches).mean())
 
 
