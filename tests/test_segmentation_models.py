@@ -71,7 +71,7 @@ def test_other_sizes_and_names_are_refused():
     with pytest.raises(ValueError, match=r"\(40, 64\): pad to multiples of 16"):
         lab.UNet(2)(torch.randn(1, 3, 40, 64))
     with pytest.raises(ValueError, match=r"\(64, 48\): pad to multiples of 32"):
-        lab.build(lab.CONFIGS["smoke"], "resnet")(torch.randn(1, 3, 64, 48))
+        lab.ResNetUNet(4, (1, 1, 1, 1), 8, 8)(torch.randn(1, 3, 64, 48))
     with pytest.raises(ValueError, match="no network called 'net'"):
         lab.build(lab.CONFIGS["smoke"], "net")
     with pytest.raises(ValueError, match="no way up called 'bilinear'"):

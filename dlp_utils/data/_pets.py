@@ -162,7 +162,7 @@ class Animal:
         if self.pattern == "points":
             self.main, self.second = np.array(COATS["cream"][0]) * 1.04, self.second * 0.75
         self.accent = WHITE * rng.uniform(0.9, 1.0) if rng.random() < 0.7 else self.main
-        self.fur = rng.choice((0.03, 0.05, 0.08), p=(0.4, 0.35, 0.25))
+        self.fur = rng.choice((0.02, 0.035, 0.06), p=(0.4, 0.35, 0.25))
         self.offset = int(rng.integers(0, 256))
         self.stripe = rng.uniform(16, 26)
         self.patch = rng.uniform(0.35, 0.6)
@@ -418,11 +418,17 @@ def draw_pet(rng, photograph, size, pose=None):
 
 
 def _trimap(cover):
-    """1 where the animal is, 2 where it is not, 3 in a border some pixels wide on the inner side of its edge."""
+    """1 where the animal is, 2 where it is not, 3 in a border some pixels wide on the inner side of its edge.
+
+    As a person would draw it: along the fur, not around single hairs.
+    """
     size = len(cover)
-    inside = cover > 0.25
+    smooth = ndimage.gaussian_filter(cover, size / 96)
+    inside = smooth > 0.4
     trimap = np.where(inside, 1, 2).astype(np.uint8)
-    core = ndimage.binary_erosion(inside, iterations=max(1, round(size / 64)), border_value=1) & (cover > 0.7)
+    core = ndimage.binary_erosion(inside, iterations=max(1, round(size / 64)), border_value=1) & (
+        smooth > 0.7
+    )
     trimap[inside & ~core] = 3
     return trimap
 
