@@ -190,6 +190,8 @@ def test_elastic_keeps_labels_and_without_sigma_everything():
     image = tv_tensors.Image(torch.randint(0, 256, (3, 48, 48), dtype=torch.uint8))
     bent = lab.ElasticDeformation(20)(trimap)
     assert set(bent.unique().tolist()) == {1, 2, 3} and not torch.equal(bent, trimap)
+    stripes = tv_tensors.Mask(1 + 2 * (torch.arange(48) // 3 % 2).byte().expand(1, 48, 48))
+    assert set(lab.ElasticDeformation(20)(stripes).unique().tolist()) == {1, 3}  # and no 2 in between
     same_image, same = lab.ElasticDeformation(0)(image, trimap)
     assert torch.equal(same_image, image) and torch.equal(same, trimap)
 
@@ -214,6 +216,15 @@ def test_pairs_give_floats_and_transform_both():
     assert torch.equal(y, masks[1].float())
     flipped = lab.Pairs(images, masks, v2.RandomHorizontalFlip(p=1.0))[1]
     assert torch.equal(flipped[0], x.flip(-1)) and torch.equal(flipped[1], y.flip(-1))
+
+
+def test_pairs_draw_once_for_image_and_mask():
+    half = torch.zeros(1, 1, 16, 16, dtype=torch.uint8)
+    half[..., :8] = 1
+    pairs = lab.Pairs((255 * half).expand(1, 3, 16, 16), half, v2.RandomHorizontalFlip())
+    drawn = [pairs[0] for _ in range(20)]
+    assert all(torch.equal((x[:1] + 1) / 2, y) for x, y in drawn)
+    assert 0 < sum(y[0, 0, 0].item() for _, y in drawn) < 20  # some were flipped, some not
 
 
 def test_augmentation_changes_colors_of_the_image_only():
