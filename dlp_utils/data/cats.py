@@ -33,8 +33,12 @@ WALLS = np.array(
     ),
     np.float32,
 )
-IRISES = np.array(((0.48, 0.68, 0.22), (0.86, 0.64, 0.14), (0.34, 0.62, 0.86), (0.72, 0.42, 0.12)), np.float32)
-WHITE, PINK, DARK = (np.array(c, np.float32) for c in ((0.95, 0.93, 0.90), (0.88, 0.58, 0.56), (0.08, 0.06, 0.07)))
+IRISES = np.array(
+    ((0.48, 0.68, 0.22), (0.86, 0.64, 0.14), (0.34, 0.62, 0.86), (0.72, 0.42, 0.12)), np.float32
+)
+WHITE, PINK, DARK = (
+    np.array(c, np.float32) for c in ((0.95, 0.93, 0.90), (0.88, 0.58, 0.56), (0.08, 0.06, 0.07))
+)
 TRAITS = ("x", "y", "head", "tilt", "ears", "eyes", "light", "brightness")
 _DRAWS = 48  # uniform numbers that make one cat
 _CHUNK = 64  # cats drawn at a time
@@ -178,23 +182,28 @@ def _draw(draws, size):
     coat, iris = (next(columns) * len(COATS)).astype(int), (next(columns) * len(IRISES)).astype(int)
     wall = (next(columns) * len(WALLS)).astype(int)
     pattern = (next(columns) * len(PATTERNS)).astype(int)
-    main, second = COATS[coat, 0] + color(0.04), COATS[coat, 1] + color(0.03)
+    main, second = COATS[coat, 0] + color(0.02), COATS[coat, 1] + color(0.02)
     points = pattern == PATTERNS.index("points")
-    main[points] = COATS[1, 0] * 1.04 + color(0.03)[points]
+    main[points] = COATS[1, 0] * 1.04 + color(0.02)[points]
     second[points] *= 0.75
-    eye = IRISES[iris] + color(0.06)
-    ground = WALLS[wall] + color(0.04)
-    cx, cy, head, tilt = uniform(-0.10, 0.10), uniform(0.06, 0.20), uniform(0.58, 0.70), uniform(-0.2, 0.2)
-    wide, ears, spread, eyes = uniform(0.98, 1.14), uniform(0.75, 1.25), uniform(-0.1, 0.1), uniform(0.85, 1.2)
-    slit, look, puff = uniform(0.25, 0.85), uniform(-0.04, 0.04), uniform(0.85, 1.15)
-    angle, bright, phase = uniform(-1.0, 1.0), uniform(0.9, 1.06), uniform(0, 6.28)
+    eye = IRISES[iris] + color(0.03)
+    ground = WALLS[wall] + color(0.015)
+    cx, cy, head, tilt = uniform(-0.10, 0.10), uniform(0.06, 0.20), uniform(0.58, 0.70), uniform(-0.15, 0.15)
+    wide, ears, spread, eyes = (
+        uniform(0.98, 1.14),
+        uniform(0.75, 1.25),
+        uniform(-0.1, 0.1),
+        uniform(0.85, 1.2),
+    )
+    slit, look, puff = uniform(0.35, 0.75), uniform(-0.03, 0.03), uniform(0.9, 1.1)
+    angle, bright, phase = uniform(-1.0, 1.0), uniform(0.94, 1.04), uniform(0, 6.28)
     stripe, split, slope = uniform(13, 19), uniform(-0.35, 0.35), uniform(-0.5, 0.5)
     nose, fade = uniform(0, 1), uniform(-0.35, 0.35)
 
     step = np.float32(2 / size)
     at = (np.arange(size, dtype=np.float32) + 0.5) * step - 1
     x, y = at[None, None, :], at[None, :, None]
-    shade = 1 + 0.25 * (fade * x * 2 - 0.5 * y) - 0.12 * (x * x + y * y)  # a wall, lit from one side
+    shade = 1 + 0.2 * (fade * x - 0.4 * y) - 0.06 * (x * x + y * y)  # a wall, lit from one side
     canvas = _Canvas(shade[..., None] * ground[:, None, None, :], step)
     c, s = np.cos(tilt) / head, np.sin(tilt) / head
     u, v = c * (x - cx) + s * (y - cy), c * (y - cy) - s * (x - cx)  # the head has radius 1, v points down
@@ -207,7 +216,7 @@ def _draw(draws, size):
 
     # light on a ball, then the coat of the whole head
     nz = np.sqrt(np.maximum(0.05, 1 - 0.7 * (u * u / (wide * wide) + v * v)))
-    light = 0.55 + 0.38 * nz + 0.22 * (np.sin(angle) * u - 0.7 * v)
+    light = 0.60 + 0.36 * nz + 0.16 * (np.sin(angle) * u - 0.7 * v)
     wave = np.sin(stripe * (u + 0.12 * np.sin(3 * v + phase)))
     tabby = np.clip(1.8 * wave, 0, 1) * np.clip(-3.2 * (v + 0.22), 0, 1)
     side = np.sin(0.8 * stripe * (v - 0.2 * np.abs(u)) + phase)
@@ -238,7 +247,9 @@ def _draw(draws, size):
             (sign * 0.16 * wide, -0.72),
         )
         corners = corners if sign < 0 else corners[::-1]
-        canvas.paint(canvas.cover(_triangle(u, v, corners), head), (0.80 + 0.12 * sign * angle)[..., None] * rgb)
+        canvas.paint(
+            canvas.cover(_triangle(u, v, corners), head), (0.80 + 0.12 * sign * angle)[..., None] * rgb
+        )
         middle = sum(px for px, _ in corners) / 3, sum(py for _, py in corners) / 3 + 0.04
         inner = tuple((0.42 * middle[0] + 0.58 * px, 0.42 * middle[1] + 0.58 * py) for px, py in corners)
         alpha = canvas.cover(_triangle(u, v, inner), head)
@@ -276,13 +287,13 @@ def _draw(draws, size):
     # whiskers, thinner than a pixel
     for k in (-1, 0, 1):
         line = _stroke(np.abs(u), v, 0.34, 0.50 + 0.06 * k, 1.28, 0.44 + 0.2 * k, 0.012)
-        canvas.paint(canvas.cover(line, head), WHITE, 0.45)
+        canvas.paint(canvas.cover(line, head), WHITE, 0.35)
 
     picture = np.clip(canvas.rgb * bright[..., None], 0, 1)
     images = (255 * picture).round().astype(np.uint8).transpose(0, 3, 1, 2)
     colors = np.clip(np.stack([main, second, eye, ground], 1), 0, 1).astype(np.float32)
-    middles = (cx / 0.1, (cy - 0.13) / 0.07, (head - 0.64) / 0.06, tilt / 0.2)
-    middles += ((ears - 1) / 0.25, (eyes - 1.025) / 0.175, angle, (bright - 0.98) / 0.08)
+    middles = (cx / 0.1, (cy - 0.13) / 0.07, (head - 0.64) / 0.06, tilt / 0.15)
+    middles += ((ears - 1) / 0.25, (eyes - 1.025) / 0.175, angle, (bright - 0.99) / 0.05)
     traits = np.concatenate([value[:, :, 0] for value in middles], 1).astype(np.float32)
     return np.ascontiguousarray(images), pattern, colors, traits
 
@@ -298,7 +309,9 @@ def read_folder(path, part, size=64):
     """
     names = {"train": "train", "validation": "val"}
     if part not in names:
-        raise ValueError(f"no part {part!r} of whole pictures; there are {', '.join(names)}; see read_masked.")
+        raise ValueError(
+            f"no part {part!r} of whole pictures; there are {', '.join(names)}; see read_masked."
+        )
     return np.stack([_pixels(file, size, "RGB") for file in _pictures(Path(path), names[part])])
 
 
@@ -313,7 +326,9 @@ def read_masked(path, size=64, pictures="masked", masks="masks"):
     shown, hidden = _pictures(path, pictures), {file.stem: file for file in _pictures(path, masks)}
     lost = [file.name for file in shown if file.stem not in hidden]
     if lost:
-        raise FileNotFoundError(f"{pictures}/{lost[0]} has no mask of its name in {masks}: copy the folder anew.")
+        raise FileNotFoundError(
+            f"{pictures}/{lost[0]} has no mask of its name in {masks}: copy the folder anew."
+        )
     images = np.stack([_pixels(file, size, "RGB") for file in shown])
     return images, np.stack([_pixels(hidden[file.stem], size, "L")[0] < 128 for file in shown])
 
