@@ -733,10 +733,10 @@ def _check_fill(fill, rng):
         if torch.equal(got, _decode(predict, tokens, counts, K)) and len(made) <= len(counts):
             continue
         hint = ""
-        if len(counts) > 1 and torch.equal(got, _decode(predict, tokens, counts, K, stale=True)):
-            hint = "That is the bug: every pass sees the tokens of the beginning. Let it see what has been chosen."
-        elif len(made) < len(counts):
+        if len(made) < len(counts):
             hint = "One pass of the network in each step."
+        elif len(counts) > 1 and torch.equal(got, _decode(predict, tokens, counts, K, stale=True)):
+            hint = "That is the bug: every pass sees the tokens of the beginning. Let it see what has been chosen."
         elif len(made) > len(counts):
             hint = "More passes than steps: one pass of the network in each step is enough."
         elif torch.equal(got, _decode(predict, tokens, counts, K, least=True)):
