@@ -2,7 +2,7 @@
 
 import math
 
-from _svg import BLUE, GRAY, GREEN, INK, ORANGE, PALE, SKY, VERMILLION, Drawing, Noise, write
+from _svg import BLUE, GRAY, INK, ORANGE, PALE, SKY, VERMILLION, Drawing, Noise, write
 
 W, H = 320, 180
 
@@ -50,16 +50,6 @@ def video_generation(p):
         p.path([(cx + swing, 92), (cx, 80), (cx - swing, 92)], stroke=INK)
 
 
-def inpainting(p):
-    """A picture of tiles, some of them missing."""
-    noise = Noise(11)
-    for i in range(12):
-        for j in range(7):
-            color = BLUE if 20 * j < 62 + 24 * math.sin(i / 2.2) else GREEN
-            hole = (i - 7.2) ** 2 / 9 + (j - 3.1) ** 2 / 4 < 1 or noise() < 0.08
-            p.rect(41 + 20 * i, 21 + 20 * j, 18, 18, radius=3, fill=PALE if hole else color)
-
-
 def diffusion(p):
     """Noise that turns into a disk in four steps."""
     noise = Noise(5)
@@ -78,7 +68,6 @@ ICONS = (
     convolution,
     architectures,
     video_generation,
-    inpainting,
     diffusion,
 )
 

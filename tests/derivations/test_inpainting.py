@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -817,11 +819,28 @@ def binary_chain(size, stay):
 
 
 @verifies("eq-inpainting-chain")
-def test_price_of_a_chain_in_one_step():
+def test_price_of_a_chain_in_one_step(monkeypatch):
     for size, stay in ((2, 0.7), (6, 0.9)):
         claimed = (size - 1) * (math.log(2) - entropy([stay, 1 - stay]))
         assert total_correlation(binary_chain(size, stay), range(size)) == pytest.approx(claimed, rel=1e-10)
     assert 63 * (math.log(2) - entropy([0.9, 0.1])) == pytest.approx(23, abs=0.3)  # of the prose
+    # The figure's price is that of the page, for any order and any counts; and its numbers in the prose.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "figures"))
+    import inpaint_price as figure
+
+    joint = binary_chain(6, 0.9)
+    monkeypatch.setattr(figure, "LENGTH", 6)
+    for order, counts in (((2, 0, 5, 1, 4, 3), (1, 2, 3)), ((5, 3, 1, 0, 2, 4), (3, 3))):
+        S, expected = (), 0
+        for count in counts:
+            A = order[len(S) : len(S) + count]
+            expected += total_correlation(joint, A, S)
+            S += A
+        assert figure.price(order, counts) == pytest.approx(expected, rel=1e-9)
+    monkeypatch.undo()
+    found = figure.table()
+    three = [found[name, 8] for name in ("square", "cosine", "linear")]
+    assert three == pytest.approx([1.9] * 3, abs=0.1) and found["1 − √r", 8] == pytest.approx(5.0, abs=0.05)
     # Of the exercise: the best two steps, and every second place.
     joint, everything = binary_chain(8, 0.9), set(range(8))
 
