@@ -852,6 +852,57 @@ def test_price_of_a_chain_in_one_step(monkeypatch):
     assert total_correlation(joint, everything) == pytest.approx(2.58, abs=5e-3)
 
 
+def greedy_share(unknown, counts, rare, pictures, seed):
+    """Share of rare values in each picture, when of all drawn tokens the likeliest are kept."""
+    rng = np.random.default_rng(seed)
+    found = np.zeros(pictures)
+    for picture in range(pictures):
+        hidden = unknown
+        for count in counts:
+            drawn = np.sort(rng.uniform(size=hidden) < rare)  # False, the common value, comes first
+            found[picture] += drawn[:count].sum()
+            hidden -= count
+    return found / unknown
+
+
+def painted_share(unknown, counts, rare):
+    hidden, total = unknown, 0.0
+    for count in counts:
+        left = hidden - count
+        r = np.arange(hidden + 1)
+        total += np.sum(stats.binom.pmf(r, hidden, rare) * np.maximum(r - left, 0))
+        hidden = left
+    return total / unknown
+
+
+@verifies("eq-inpainting-typical")
+def test_greedy_confidence_removes_rare_values():
+    for counts, rare in (((3, 5, 8), 0.3), ((1, 2, 2, 5), 0.45), ((10,), 0.2)):
+        unknown = sum(counts)
+        claimed = painted_share(unknown, counts, rare)
+        mean_within(greedy_share(unknown, counts, rare, 20_000, 0), claimed)
+        assert claimed < rare or len(counts) == 1
+    # Of the prose and the figure.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "figures"))
+    import inpaint_typical as figure
+
+    cosine = [1, 3, 6, 8, 10, 11, 12, 13]
+    assert painted_share(64, cosine, 0.1) == pytest.approx(figure.exact(8)) == pytest.approx(0.020, abs=5e-4)
+    assert painted_share(64, [64], 0.1) == pytest.approx(0.1)
+    assert figure.simulated(8, 0.0) == pytest.approx(figure.exact(8), abs=0.006)
+    assert figure.exact(64) < figure.simulated(64, 1.0) < 0.01 < 0.06 < figure.simulated(64, 16.0) < 0.08
+
+
+@verifies("eq-inpainting-rare")
+def test_rare_values_with_one_token_a_step():
+    for unknown, rare in ((5, 0.4), (64, 0.1)):
+        claimed = rare * (1 - rare**unknown) / (unknown * (1 - rare))
+        assert claimed == pytest.approx(np.mean(rare ** np.arange(1, unknown + 1)), rel=1e-12)
+        assert painted_share(unknown, [1] * unknown, rare) == pytest.approx(claimed, rel=1e-9)
+    mean_within(greedy_share(5, [1] * 5, 0.4, 40_000, 1), 0.4 * (1 - 0.4**5) / (5 * 0.6))
+    assert claimed == pytest.approx(0.0017, abs=5e-5)  # of the prose
+
+
 # --- Fréchet distance ----------------------------------------------------------------------------------
 
 
