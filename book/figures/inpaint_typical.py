@@ -3,10 +3,11 @@
 import math
 
 from _plot import Panel
-from _svg import BLUE, GREEN, INK, ORANGE, VERMILLION, Drawing, Noise, write
+from _svg import BLUE, GREEN, INK, VERMILLION, Drawing, Noise, write
 from inpaint_schedules import SCHEDULES, revealed
 
 UNKNOWN, RARE, PICTURES = 64, 0.1, 120
+VIOLET = "#8F3F75"
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 COSINE = dict((name, gamma) for name, gamma, *_ in SCHEDULES)["cosine"]
 
@@ -40,7 +41,7 @@ def simulated(steps, start, seed=1):
 
 def draw():
     picture = Drawing(660, 420)
-    panel = Panel(picture, (72, 52, 558, 290), (0, 6), (0, 0.12))
+    panel = Panel(picture, (72, 52, 446, 290), (0, 6), (0, 0.12))
     panel.axes(
         [(math.log2(steps), str(steps)) for steps in STEPS],
         [(value, f"{100 * value:.0f}%") for value in (0, 0.04, 0.08, 0.12)],
@@ -52,18 +53,17 @@ def draw():
         ("truth", truth, INK, "2 5"),
         ("τ₀ = 16", [simulated(steps, 16.0) for steps in STEPS], GREEN, "9 5"),
         ("τ₀ = 4.5", [simulated(steps, 4.5) for steps in STEPS], BLUE, "12 4 3 4"),
-        ("τ₀ = 1", [simulated(steps, 1.0) for steps in STEPS], ORANGE, "3 6"),
-        ("τ₀ = 0, exact", [exact(steps) for steps in STEPS], VERMILLION, None),
+        ("τ₀ = 1", [simulated(steps, 1.0) for steps in STEPS], VIOLET, "3 6"),
+        ("τ₀ = 0", [exact(steps) for steps in STEPS], VERMILLION, None),
     )
     for k, (_, values, tint, dash) in enumerate(curves):
         panel.curve([math.log2(steps) for steps in STEPS], values, tint, dash=dash)
         if k:
             for steps, value in zip(STEPS, values, strict=True):
                 picture.circle(*panel.at(math.log2(steps), value), 4, fill=tint)
-    for k, (name, _, tint, dash) in enumerate(curves):
-        x, y = (90, 246 + 26 * k) if k < 3 else (262, 246 + 26 * (k - 2))
-        picture.path([(x, y - 6), (x + 40, y - 6)], stroke=tint, line=3, dash=dash)
-        picture.text(x + 48, y, name, size=17, anchor="start")
+    for (name, values, tint, _), shift in zip(curves, (0, 0, 0, -10, 10), strict=True):
+        x, y = panel.at(6, values[-1])
+        picture.text(x + 12, y + 6 + shift, name, size=17, fill=tint, anchor="start", weight="600")
     return {"inpaint_typical": picture.svg("Greedy confidence removes rare values, more so with more steps")}
 
 
