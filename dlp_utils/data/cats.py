@@ -66,7 +66,7 @@ def generated_cats(n, part="train", size=32, seed=0):
     """Generate n cat faces as `Cats`; no two are alike.
 
     part: "train", "validation" or "test"; they share no cat. Picture i depends on seed, part, size and i only, so
-    that a longer set begins with the shorter one. size: at least 16 pixels. Some 0.6 ms a picture at 32.
+    that a longer set begins with the shorter one. size: at least 16 pixels. About 1 ms a picture at 32.
     """
     _check(n, part, size)
     draws = [np.random.default_rng([seed, PARTS.index(part), i]).random(_DRAWS) for i in range(n)]
