@@ -683,7 +683,7 @@ def test_each_step_reveals_at_least_one_token():
     }
     # Without clipping a pass may be wasted, and the last token is never revealed.
     assert math.ceil((1 - (1 / 16) ** 2) * 64) == 64 == math.ceil(math.cos(math.pi / 32) * 64)
-    assert math.ceil(math.cos(math.pi / 2) * 64) == 1
+    assert math.ceil(math.cos(math.pi / 2) * 64) == 1 and math.ceil((1 - 7 / 10) * 10) == 4
 
 
 # --- dice ----------------------------------------------------------------------------------------------
