@@ -537,6 +537,7 @@ def test_mixture_over_orders_is_a_distribution_and_jensen_bounds_it():
 
 @verifies("eq-inpainting-bound")
 def test_mean_over_orders_is_a_sum_over_mask_sizes():
+    assert round(64 * math.log(512)) == 399  # of the prose
     for seed in range(5):
         q = arbitrary(seed)
         for y in CELLS:
