@@ -405,7 +405,7 @@ def choose_tokens(logits, masked, keep, temperature, generator=None):
 # %%
 @torch.no_grad()
 def decode(
-    transformer, tokens, unknown, steps=8, schedule="cosine", temperature=1.0, seed=0
+    transformer, tokens, unknown, steps=8, schedule="cosine", temperature=4.5, seed=0
 ):
     """Fill in the unknown places (B, N) of tokens (B, N) in `steps` forward passes.
 
