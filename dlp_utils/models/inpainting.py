@@ -357,7 +357,7 @@ def random_mask(shape, device, schedule="cosine"):
 
 
 def masked_token_loss(transformer, tokens, masked):
-    """Mean cross-entropy in nats of the masked tokens: def-inpainting-loss."""
+    """Mean cross-entropy in nats of all masked tokens of a batch: def-inpainting-loss."""
     logits = transformer(torch.where(masked, transformer.mask_id, tokens))  # (B, N, K)
     nll = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")  # (B, N)
     return (nll * masked).sum() / masked.sum()
