@@ -612,6 +612,15 @@ def test_weights_of_the_training_loss_against_the_bound():
         visible = [j for j in range(3) if j not in M]
         drawn.append(-np.mean([math.log(q(i, visible, y)) for i in M]))
     mean_within(np.array(drawn), sum(sizes.values()) / 3)
+    # The mean over all hidden tokens of a large batch weighs sizes like the sum.
+    rng, total, tokens = np.random.default_rng(1), 0.0, 0
+    for r in rng.uniform(size=40_000):
+        M = rng.permutation(3)[: math.ceil((1 - r) * 3)]
+        visible = [j for j in range(3) if j not in M]
+        total, tokens = total - sum(math.log(q(i, visible, y)) for i in M), tokens + len(M)
+    by_sum = sum(n * sizes[n] for n in sizes) / 6
+    assert total / tokens == pytest.approx(by_sum, rel=0.01)
+    assert abs(by_sum / (sum(sizes.values()) / 3) - 1) > 0.03
     cosine = np.mean([3 * c for c in chances(SCHEDULES["cosine"][1], 3)])
     assert cosine == pytest.approx(1) and abs(3 * chances(SCHEDULES["cosine"][1], 3)[0] - 1) > 0.3
 
