@@ -50,7 +50,7 @@ choice(
     hints={
         "a": "The cosine stays near 1 for long: is each number of hidden tokens drawn equally often?",
         "c": "The square schedule stays near 1 for long: is each number of hidden tokens drawn equally often?",
-        "d": "In the bound each size n of the mask counts once, with the mean over that picture's mask. Which γ draws n uniformly?",
+        "d": "In the bound each size n of the mask counts once, with the mean over that mask. Which γ draws n uniformly?",
     },
 )
 
