@@ -294,7 +294,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.bias = nn.Parameter(torch.zeros(count, config.codes))
         for weight in (self.tokens.weight, self.positions):
-            nn.init.trunc_normal_(weight, std=0.02)
+            nn.init.normal_(weight, std=0.02)
 
     def forward(self, tokens):
         x = self.tokens(tokens) + self.positions
