@@ -718,6 +718,11 @@ def test_gumbel_max_is_sampling():
     for k in range(3):
         mean_within((np.argmax(a + noise, axis=1) == k).astype(float), soft(a, 1.0)[k], sharp=0.03)
     assert stats.kstest(noise.ravel()[:20_000], stats.gumbel_r.cdf).pvalue > 1e-3
+    deviation = math.pi / math.sqrt(6)  # of the prose
+    assert noise.std() == pytest.approx(deviation, rel=0.01) and deviation == pytest.approx(1.28, abs=0.005)
+    assert 4.5 * 7 / 8 * deviation == pytest.approx(5.1, abs=0.06) and math.log(512) == pytest.approx(
+        6.2, abs=0.05
+    )
 
 
 @verifies("eq-inpainting-confidence")

@@ -20,6 +20,14 @@ def gradients(z, codebook, beta, share=2.0, sums=False, both=False, mean_of_cell
     return -share * (1 + beta if both else beta) / n * difference, factor * for_codes
 
 
+def overwritten(z, codebook):
+    tokens = torch.cdist(z, codebook).argmin(1)
+    grad = torch.zeros_like(codebook)
+    for k, row in zip(tokens.tolist(), z, strict=True):
+        grad[k] = 2 / len(z) * (codebook[k] - row)
+    return grad
+
+
 def norm(x, eps, ddof=0):
     s = (x.var(dim=1, keepdim=True, correction=ddof) + eps).sqrt()
     return s, (x - x.mean(1, keepdim=True)) / s
@@ -158,6 +166,7 @@ def never_zero(loss_of, batches, optimizer):
 WRONG = {
     "inpaint-bits": [
         (48 / 9, "number of values with bits"),
+        (43, "rounded"),
         (48, "tokens. Count bits on both sides"),
         (0.75, "tell which"),
         (1 / 42.667, "Turned round"),
@@ -173,6 +182,9 @@ WRONG = {
         (lambda z, c, beta: gradients(z, c, 1.0), "Where is β"),
         (lambda z, c, beta: gradients(z, c, beta)[::-1], "by outputs, then by codes"),
         (lambda z, c, beta: tuple(-part for part in gradients(z, c, beta)), "not the gradient"),
+        (lambda z, c, beta: tuple(part / z.shape[1] for part in gradients(z, c, beta)), "over the features"),
+        (lambda z, c, beta: (gradients(z, c, beta)[0], overwritten(z, c)), "Add up"),
+        (lambda z, c, beta: (gradients(z, c, beta)[0], -gradients(z, c, beta)[1]), "bring them nearer"),
     ],
     "inpaint-layernorm": [
         (lambda g, x, eps: g / norm(x, eps)[0], "depend on x, too"),
@@ -181,6 +193,7 @@ WRONG = {
         (lambda g, x, eps: backward(g, x, eps, average=False), "a mean over the features"),
         (lambda g, x, eps: backward(g, x, eps, ddof=1), "D − 1"),
         (lambda g, x, eps: backward(g, x, 0.0), "Where is eps"),
+        (lambda g, x, eps: -backward(g, x, eps), "is turned"),
         (lambda g, x, eps: backward(g.T, x.T, eps).T, "over which axis"),
     ],
     "inpaint-schedule": [
@@ -216,6 +229,7 @@ WRONG = {
     "inpaint-zoo-heads": [
         (lambda x, h: x.view(len(x), h, x.shape[1], x.shape[2] // h), "That is the bug"),
         (lambda x, h: x.view(len(x), x.shape[1], h, x.shape[2] // h), "come before the tokens"),
+        (lambda x, h: x.view(len(x), x.shape[1], h, -1).permute(2, 0, 1, 3), "Heads first"),
         (
             lambda x, h: x.view(len(x), x.shape[1], x.shape[2] // h, h).permute(0, 3, 1, 2),
             "block of neighboring features",
@@ -261,12 +275,14 @@ WRONG = {
         (filler(extra=True), "More passes than steps"),
         (filler(in_place=True), "Work on a copy"),
         (filler(stale=True), "That is the bug"),
+        (filler(overwrite=True), "compete with the hidden ones"),
     ],
     "inpaint-zoo-temperature": [
         (lambda step, steps, start: start * step / steps, "it rises"),
         (lambda step, steps, start: start, "stays as it is"),
         (lambda step, steps, start: start * (1 - (step - 1) / steps), "One step late"),
         (lambda step, steps, start: 1 - step / steps, "temperature of the start"),
+        (lambda step, steps, start: start * (1 - (step - 1) / (steps - 1)), "share 1/T"),
     ],
     "inpaint-zoo-confidence": [
         (lambda p, u, temperature: p + temperature * gumbel(u), "That is the bug"),
@@ -280,6 +296,7 @@ WRONG = {
         (lambda step, steps, unknown: math.ceil((1 - step / steps) * unknown), "linear"),
         (lambda step, steps, unknown: math.ceil((1 - step / steps) ** 2 * unknown), "One minus the square"),
         (lambda step, steps, unknown: int((1 - (step / steps) ** 2) * unknown), "rounds up"),
+        (lambda step, steps, unknown: round((1 - (step / steps) ** 2) * unknown), "rounds up"),
     ],
     "inpaint-zoo-accumulate": [
         (step_on_first, "Only the first batch"),
