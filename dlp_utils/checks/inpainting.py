@@ -713,7 +713,7 @@ def _each(logits, tokens):
             lambda logits, tokens, masked: (
                 (_each(logits, tokens) * masked).sum(1) / masked.sum(1).clamp(min=1)
             ).mean(),
-            "One mean for each picture, then their mean. Here all hidden tokens of the batch count alike.",
+            "A mean for each picture, as in the bound. Here all hidden tokens of the batch count alike.",
         ),
         (
             lambda logits, tokens, masked: -logits.gather(-1, tokens[..., None])[..., 0][masked].mean(),
