@@ -13,6 +13,7 @@ from dataclasses import dataclass
 MODULES = [
     "toy",  # backpropagation: linear, xor, circles
     "eeg",  # eeg_classification: two real sets, a simulation
+    "motion",  # video_generation: motion-capture clips, rendered
 ]
 
 
