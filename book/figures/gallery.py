@@ -52,18 +52,6 @@ def segmentation(p):
     p.path([(160, 22), (160, 166)], stroke=GRAY, line=2, dash="5 5")
 
 
-def video_generation(p):
-    """A figure that walks from frame to frame."""
-    for k in range(4):
-        x, swing = 22 + 71 * k, 12 * math.cos(k * math.pi / 1.5)
-        p.rect(x, 46, 62, 88, radius=6, stroke=GRAY if k else BLUE, line=2 if k else 4)
-        cx = x + 20 + 7 * k
-        p.circle(cx, 66, 7, fill=INK)
-        p.path([(cx, 73), (cx, 98)], stroke=INK)
-        p.path([(cx - swing, 122), (cx, 98), (cx + swing, 122)], stroke=INK)
-        p.path([(cx + swing, 92), (cx, 80), (cx - swing, 92)], stroke=INK)
-
-
 def inpainting(p):
     """A picture of tiles, some of them missing."""
     noise = Noise(11)
@@ -92,7 +80,6 @@ ICONS = (
     convolution,
     architectures,
     segmentation,
-    video_generation,
     inpainting,
     diffusion,
 )
