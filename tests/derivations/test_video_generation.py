@@ -469,6 +469,34 @@ def test_no_direction_of_a_picture_has_more_variance_than_a_quarter_of_its_value
     assert 0.5 * D / 2 == D / 4
 
 
+def best_code(points, tau, rng, codes=6):
+    """Divergence and error at the optimum of a table VAE: a prior over codes, any decoder, any encoder."""
+    prior, paint = rng.dirichlet(np.ones(codes)), rng.normal(size=codes)
+    for _ in range(2000):
+        weight = prior * np.exp(-((points[:, None] - paint) ** 2) / (2 * tau))
+        q = weight / weight.sum(axis=1, keepdims=True)  # the best encoder for this decoder
+        paint = (q * points[:, None]).sum(axis=0) / q.sum(axis=0)  # the best decoder for this encoder
+    divergence = np.mean(np.sum(q * np.log(np.maximum(q, 1e-300) / prior), axis=1))
+    return divergence, np.mean(np.sum(q * (points[:, None] - paint) ** 2, axis=1))
+
+
+@verifies("eq-video-generation-ceiling")
+def test_no_network_buys_more_nats_than_it_could_save():
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(-1, 0.1, 20), rng.normal(1, 0.2, 20)])  # two ways to go on
+    open_part, spoke = points.var(), 0
+    for tau in (0.05, 0.2, 0.5, 0.9, 1.2):
+        found = [best_code(points, tau, rng) for _ in range(8)]
+        kl, error = min(found, key=lambda pair: pair[1] / (2 * tau) + pair[0])
+        assert error / (2 * tau) + kl <= open_part / (2 * tau) + 1e-9  # no worse than silence
+        assert kl <= open_part / (2 * tau) + 1e-9
+        spoke += kl > 0.3
+    assert spoke >= 2
+    b, values, V = sp.symbols("b D V", positive=True)
+    assert sp.simplify(V / (2 * b * values / 2) - V / (b * values)) == 0
+    assert sp.simplify((V / (b * values)).subs(V, values / 4) - 1 / (4 * b)) == 0
+
+
 @verifies("eq-video-generation-swap")
 def test_error_with_latents_of_three_origins():
     lam, tau = 0.8, 0.3
