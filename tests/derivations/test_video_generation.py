@@ -456,7 +456,7 @@ def test_no_direction_of_a_picture_has_more_variance_than_a_quarter_of_its_value
         x = (
             rng.beta(*(0.05 + rng.random(2)), size=(500, 12))
             if seed
-            else np.repeat(rng.random((500, 1)), 12, 1)
+            else np.repeat(rng.integers(0, 2, (500, 1)), 12, 1).astype(float)
         )
         x = np.where(rng.random(x.shape) < 0.3, x.round(), x)
         covariance = np.cov(x.T, bias=True)
