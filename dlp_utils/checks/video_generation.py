@@ -507,9 +507,10 @@ def _check_evaluate(model_class, rng):
     for mode in (True, False):
         net = Net()
         net.norm.running_mean += 0.7
-        model = model_class(net).train(mode)
+        model = model_class(net)
         if not isinstance(model, torch.nn.Module):
             raise Wrong(f"expected a torch module, got {type(model).__name__}.")
+        model.train(mode)
         before = net.norm.running_mean.clone()
         x, target = (_tensor(rng.normal(size=(6, 3))).float() for _ in range(2))
         got = model.evaluate(x, target)
@@ -733,6 +734,9 @@ def _check_checkpoint(checkpoint, rng):
         raise Wrong(f"got {keys}, wanted a dict with the keys 'model' and 'optimizer'.")
     if isinstance(state["model"], torch.nn.Module) or isinstance(state["optimizer"], torch.optim.Optimizer):
         raise Wrong("the objects themselves are stored.", "Their state_dict() is enough, and safe to load.")
+    for key, value in state.items():
+        if not isinstance(value, dict):
+            raise Wrong(f"under {key!r} there is {type(value).__name__}, wanted a state_dict.")
     if "param_groups" not in state["optimizer"]:
         raise Wrong(
             f"under 'optimizer' there is {', '.join(list(state['optimizer'])[:2])}: those are the model's weights.",
