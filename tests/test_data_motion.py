@@ -243,6 +243,7 @@ def test_parts_share_neither_clips_nor_looks():
         sets = [{getattr(video, kind) for video in videos} for videos in seen.values()]
         assert not sets[0] & sets[1] and not sets[0] & sets[2] and not sets[1] & sets[2]
     assert len({video.look for video in seen["train"]}) == len(seen["train"]) == 20
+    assert {v.look for v in motion.render_all(clips, "test", (0, 90), looks=4)} == {0, 1, 2, 3}
     with pytest.raises(ValueError, match="no part 'val'; there are train, validation, test"):
         motion.render_all(clips, "val", (0,))
 

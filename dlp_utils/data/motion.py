@@ -260,23 +260,23 @@ def look(seed):
     rng = np.random.default_rng([7, seed])
     hue, room = rng.random(), rng.random()
     return {
-        "skin": np.array([0.93, 0.75, 0.62]) * rng.uniform(0.45, 1.0),
-        "hair": _hsv(rng.uniform(0.02, 0.13), 0.6, rng.uniform(0.1, 0.7)),
-        "shirt": _hsv(hue, rng.uniform(0.6, 0.95), rng.uniform(0.7, 0.95)),
-        "stripe": _hsv(hue + rng.uniform(0.3, 0.7), rng.uniform(0.1, 0.7), rng.uniform(0.7, 1.0)),
-        "trousers": _hsv(hue + rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.8), rng.uniform(0.25, 0.6)),
-        "shoes": _hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.1, 0.9)),
+        "skin": np.array([0.93, 0.72, 0.58]) * rng.uniform(0.4, 0.95),
+        "hair": _hsv(rng.uniform(0.02, 0.1), 0.7, rng.uniform(0.05, 0.4)),
+        "shirt": _hsv(hue, rng.uniform(0.75, 1.0), rng.uniform(0.55, 0.9)),
+        "stripe": _hsv(hue + rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.8), rng.uniform(0.3, 0.7)),
+        "trousers": _hsv(hue + rng.uniform(0.2, 0.8), rng.uniform(0.4, 0.9), rng.uniform(0.15, 0.45)),
+        "shoes": _hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.05, 0.3)),
         "scarf": _hsv(hue + 0.5, 0.9, 0.95),
-        "wall": _hsv(room, rng.uniform(0.05, 0.3), rng.uniform(0.55, 0.8)),
-        "floor": _hsv(room + rng.uniform(-0.1, 0.1), rng.uniform(0.1, 0.35), rng.uniform(0.45, 0.7)),
-        "bands": rng.normal(size=(3, 6)),  # amplitudes of the wall's waves
+        "wall": _hsv(room, rng.uniform(0.05, 0.2), rng.uniform(0.58, 0.72)),
+        "floor": _hsv(room + rng.uniform(-0.1, 0.1), rng.uniform(0.1, 0.3), rng.uniform(0.45, 0.58)),
+        "bands": rng.normal(size=(3, 6)),  # amplitudes and phases of the wall's waves
     }
 
 
 # --- rendering -----------------------------------------------------------------------------------------
 
 ELEVATION = np.deg2rad(14)  # the camera looks down a little, from far away: parallel rays
-_LIGHT = np.array([-0.45, 0.75, 0.5])  # towards the light, in camera axes: from the left, above, in front
+_LIGHT = np.array([-0.4, 1.0, 0.45])  # towards the light, in camera axes: from the left, above, in front
 _LIGHT = _LIGHT / np.linalg.norm(_LIGHT)
 _SUPER = 2  # samples a pixel, each way
 
@@ -292,20 +292,20 @@ def camera(azimuth):
 def _body(clip, angles):
     """Capsules of the body in world axes: starts, ends (T, N, 3), radii (N,), materials (N,)."""
     parts = []  # (joint, start in its frame, end in its frame, radius, material)
-    parts += [("root", (0, 0.03, 0), (0, 0.2, 0), 0.125, "trousers")]
-    parts += [("chest", (0, 0.0, 0), (0, 0.17, 0), 0.15, "shirt")]
+    parts += [("root", (0, 0.03, 0), (0, 0.2, 0), 0.15, "trousers")]
+    parts += [("chest", (0, 0.0, 0), (0, 0.17, 0), 0.175, "shirt")]
     parts += [
         ("neck", (0, 0.0, 0), (0, 0.1, 0), 0.06, "skin"),
-        ("neck", (0, 0.17, 0), (0.01, 0.18, 0), 0.12, "head"),
+        ("neck", (0, 0.17, 0), (0.01, 0.18, 0), 0.135, "head"),
     ]
     for side, z in (("right", 1), ("left", -1)):
         parts += [
-            (f"{side}_hip", (0, -0.02, 0), (0, -0.40, 0), 0.085, "trousers"),
-            (f"{side}_knee", (0, -0.02, 0), (0, -0.37, 0), 0.07, "trousers"),
-            (f"{side}_ankle", (-0.03, -0.02, 0), (0.13, -0.03, 0), 0.055, "shoes"),
-            (f"{side}_shoulder", (0, 0, -0.03 * z), (0, -0.25, 0), 0.065, "shirt"),
-            (f"{side}_elbow", (0, -0.02, 0), (0, -0.22, 0), 0.05, "skin"),
-            (f"{side}_wrist", (0, 0, 0), (0, -0.04, 0), 0.06, "skin"),
+            (f"{side}_hip", (0, -0.02, 0), (0, -0.40, 0), 0.11, "trousers"),
+            (f"{side}_knee", (0, -0.02, 0), (0, -0.37, 0), 0.09, "trousers"),
+            (f"{side}_ankle", (-0.03, -0.02, 0), (0.13, -0.03, 0), 0.07, "shoes"),
+            (f"{side}_shoulder", (0, 0, -0.03 * z), (0, -0.25, 0), 0.085, "shirt"),
+            (f"{side}_elbow", (0, -0.02, 0), (0, -0.22, 0), 0.065, "skin"),
+            (f"{side}_wrist", (0, 0, 0), (0, -0.04, 0), 0.075, "skin"),
         ]
     joints = [JOINTS.index(name) for name, *_ in parts]
     ends = [
@@ -329,18 +329,20 @@ def _body(clip, angles):
     return starts, ends, np.array(radii), materials
 
 
-def render_all(clips, part, azimuths, world=World(), seed=0):
+def render_all(clips, part, azimuths, world=World(), seed=0, looks=None):
     """Render the clips of `part` ("train", "validation" or "test") from each azimuth: a list of Video.
 
-    Every video has a look and accidents of its own; those of different parts never coincide. Raises
-    ValueError for an unknown part.
+    Accidents of the world never coincide. looks: how many looks are shared by all parts; None: every video has
+    its own, and no two parts share one. Raises ValueError for an unknown part.
     """
     if part not in SPLIT:
         raise ValueError(f"no part {part!r}; there are {', '.join(SPLIT)}.")
     first = 1000 * list(SPLIT).index(part)
     pairs = [(name, azimuth) for name in SPLIT[part] for azimuth in azimuths]
     return [
-        render(clips[name], azimuth, first + number, world, [seed, first + number])
+        render(
+            clips[name], azimuth, number % looks if looks else first + number, world, [seed, first + number]
+        )
         for number, (name, azimuth) in enumerate(pairs)
     ]
 
@@ -381,7 +383,7 @@ def _frame_clip(clip, azimuth):
     view = camera(azimuth)
     seen = clip.positions.reshape(-1, 3) @ view.T
     low, high = seen.min(axis=0) - 0.2, seen.max(axis=0) + 0.2
-    scale = min(15.0, (WIDTH - 2) / (high[0] - low[0]), (HEIGHT - 1) / (high[1] - low[1]))
+    scale = min(16.0, (WIDTH - 2) / (high[0] - low[0]), (HEIGHT - 1) / (high[1] - low[1]))
     middle = (low + high) / 2
     floor = view @ (view.T @ middle * (1, 0, 1))  # the floor below the middle
     middle[1] = max(middle[1], floor[1] + (HEIGHT / 2 - 5) / scale)  # the floor stays in the lower part
@@ -399,15 +401,14 @@ class _Room:
         # Where a ray meets the floor: center + x·right + y·up + z·toward has height 0.
         up = view[:, 1]
         self.floor_z = -(center[1] + self.x * up[0] + self.y * up[1]) / up[2]
-        ground = np.stack([self.x, self.y, self.floor_z], axis=-1) @ view + center  # world
         self.is_floor = self.floor_z > -2.2 / np.cos(ELEVATION)
-        tiles = ((np.floor(ground[..., 0] / 0.7) + np.floor(ground[..., 2] / 0.7)) % 2)[..., None]
-        floor = colors["floor"] * (1 - 0.22 * tiles)
+        # Darker toward the wall, which has broad soft waves.
+        floor = colors["floor"] * (1.05 + 0.1 * np.clip(self.floor_z / 2.2, -1, 1))[..., None]
         k = np.arange(6) + 1
         waves = np.sin(self.x[..., None] * k * 1.1 + colors["bands"][1] * 6) * np.cos(
             self.y[..., None] * k * 0.9
         )
-        wall = colors["wall"] * (1 + 0.06 * (waves * colors["bands"][0]).sum(-1, keepdims=True).clip(-3, 3))
+        wall = colors["wall"] * (1 + 0.04 * (waves * colors["bands"][0]).sum(-1, keepdims=True).clip(-3, 3))
         self.colors = np.where(self.is_floor[..., None], floor, wall).astype(np.float32)
         self.bright = np.where(self.is_floor, 0.55 + 0.45 * _LIGHT[1], 0.9).astype(np.float32)
         # A shadow is a picture taken from the light: points and capsules projected along its direction.
@@ -427,7 +428,7 @@ def _draw(starts, ends, radii, materials, colors, room, exposure, shift, clip, t
     shade = room.bright.copy()
     across = room.across.T
     gap = _segment_distance(room.ground, starts @ across, ends @ across) - radii[:, None]
-    shade[room.is_floor] *= 1 - 0.5 * (0.5 - gap.min(axis=0) / 0.08).clip(0, 1)
+    shade[room.is_floor] *= 1 - 0.35 * (0.5 - gap.min(axis=0) / 0.16).clip(0, 1)
     picture = room.colors * shade[..., None]
     depth = np.full(picture.shape[:2], -1e9, np.float32)
     for a, b, r, material in zip(starts, ends, radii, materials, strict=True):
