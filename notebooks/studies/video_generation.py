@@ -1,8 +1,9 @@
 """Annealing compared, in the stochastic world of the lab video_generation: `make study`.
 
-One table beside this file, `_annealing.csv`, one row a run: the schedules none, monotonic and cyclical with the
-same normalization, price and budget; the loss of the template, `mse + kl`; and a posterior that sees the previous
-frame. Measured on the validation clips. The lab plots it and runs one row again.
+One table beside this file, `_annealing.csv`, one row a run: the schedules none,
+monotonic and cyclical with the same normalization, price and budget; the loss of the
+template, `mse + kl`; a posterior that sees the previous frame; and teacher forcing to
+the end. Measured on the validation clips. The lab plots it and runs one row again.
 """
 
 import csv
@@ -18,12 +19,13 @@ from dlp_utils.models import video_generation as lab
 STEPS, SEEDS, LOOKS, AZIMUTHS = 600, (0, 1), 6, (20, 200)
 DRIFT = motion.World(light=0.15, wind=0.9, memory=0.7)
 TEMPLATE = 3 * 32 * 64 / (2 * 0.2**2)  # beta of `mse + kl` at sigma = 0.2
-RUNS = {  # name: (beta as a function of the share of the training, changes of the configuration)
+RUNS = {  # name: (beta by the share of the training, changes of the configuration)
     "none": (lab.annealed(cycles=0), {}),
     "monotonic": (lab.annealed(cycles=1), {}),
     "cyclical": (lab.annealed(cycles=4), {}),
     "template": (lambda done: TEMPLATE, {}),
     "seeing": (lab.annealed(cycles=0), {"seeing": True}),
+    "forced": (lab.annealed(cycles=0), {}),  # teacher forcing to the end
 }
 
 
@@ -39,7 +41,8 @@ def main():
         for seed in SEEDS:
             start = time.perf_counter()
             config = replace(lab.CONFIGS["cpu"], **changes)
-            model, _ = lab.train_cvae(config, training, STEPS, beta, seed=seed)
+            ratio = (lambda done: 1.0) if name == "forced" else None
+            model, _ = lab.train_cvae(config, training, STEPS, beta, ratio, seed=seed)
             row = {"schedule": name, "seed": seed, "steps": STEPS}
             row |= {
                 key: round(value, 4)
