@@ -16,7 +16,7 @@ import dlp_utils as dlp
 from dlp_utils.data import motion
 from dlp_utils.models import video_generation as lab
 
-STEPS, SEEDS, LOOKS, AZIMUTHS = 600, (0, 1), 6, (20, 200)
+STEPS, SEEDS, LOOKS, AZIMUTHS = 500, (0, 1), 6, (20, 200)
 DRIFT = motion.World(light=0.15, wind=0.9, memory=0.7)
 TEMPLATE = 3 * 32 * 64 / (2 * 0.2**2)  # beta of `mse + kl` at sigma = 0.2
 RUNS = {  # name: (beta by the share of the training, changes of the configuration)

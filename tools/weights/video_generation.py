@@ -1,9 +1,10 @@
 """Train the networks that the lab video_generation ships: `make weights STEM=video_generation`.
 
-Three CVAEs of the lab's cpu configuration, on the ten training clips from eleven cameras:
-`deterministic`, `no_past` (its decoder does not see the previous frame) and `stochastic` (drifting light,
-wind). Stored as one file of half-precision numbers, named `<network>.<parameter>`. A log is written beside
-this script. Name networks to train them alone; the others stay as they are stored.
+Three CVAEs of the lab's cpu configuration, on the ten training clips from eleven cameras: `stochastic`
+(drifting light, wind), `deterministic` (goes on from it in the calm world, on its own frames only, in longer
+cuts), and `no_past` (calm world; its decoder does not see the previous frame). Stored as one file of
+half-precision numbers, named `<network>.<parameter>`; a line on each run goes to the log beside this script.
+Name networks to train them alone; the others stay as they are stored.
 """
 
 import datetime
@@ -22,23 +23,30 @@ FILE = Path(lab.__file__).parents[1] / "weights" / "video_generation.safetensors
 LOG = Path(__file__).with_suffix(".log")
 AZIMUTHS, LOOKS = (0, 25, 45, 85, 110, 140, 180, 205, 225, 265, 310), 6
 DRIFT = motion.World(light=0.15, wind=0.9, memory=0.7)
-NETWORKS = {  # name: (steps, world, changes of the configuration)
-    "deterministic": (6000, motion.World(), {}),
-    "stochastic": (5000, DRIFT, {}),
-    "no_past": (2500, motion.World(), {"past": False}),
+NETWORKS = {  # name: (steps, world, changes of the configuration, options of the training)
+    "stochastic": (5000, DRIFT, {}, {}),
+    "deterministic": (
+        4000,
+        motion.World(),
+        {},
+        {"ratio": lambda done: 0.0, "lr": 1e-3, "batch": 4, "length": 7},
+    ),
+    "no_past": (2500, motion.World(), {"past": False}, {}),
 }
 
 
 def main(chosen):
     clips, videos = motion.load_clips(), {}
-    for name, (steps, world, changes) in NETWORKS.items():
+    for name, (steps, world, changes, options) in NETWORKS.items():
         if chosen and name not in chosen:
             continue
         if world not in videos:
             videos[world] = motion.render_all(clips, "train", AZIMUTHS, world, looks=LOOKS)
         start = time.perf_counter()
         config = replace(lab.CONFIGS["cpu"], **changes)
-        model, history = lab.train_cvae(config, videos[world], steps)
+        if name == "deterministic":
+            options = options | {"start": lab.load_shipped("stochastic")}
+        model, history = lab.train_cvae(config, videos[world], steps, **options)
         stored = load_file(str(FILE)) if FILE.exists() else {}  # read late: another run may have added to it
         stored = {key: value for key, value in stored.items() if key.split(".")[0] != name}
         stored |= {f"{name}.{key}": value.half().contiguous() for key, value in model.state_dict().items()}
