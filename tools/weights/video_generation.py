@@ -1,9 +1,9 @@
 """Train the networks that the lab video_generation ships: `make weights STEM=video_generation`.
 
-Three CVAEs of the lab's cpu configuration, on the ten training clips from eleven cameras: `deterministic`,
-`stochastic` (drifting light, wind), and `no_past` (calm world; its decoder does not see the previous frame).
-Stored as one file of half-precision numbers, named `<network>.<parameter>`; a line on each run goes to the log
-beside this script. Name networks to train them alone; the others stay as they are stored.
+Three CVAEs of the lab's cpu configuration, on the ten training clips: `deterministic`, then longer films on its
+own frames only, from more cameras; `stochastic` (drifting light, wind); and `no_past` (calm world; its decoder
+does not see the previous frame). Stored as one file of half-precision numbers, named `<network>.<parameter>`; a
+line on each run goes to the log beside this script. Name runs to do them alone; the rest stays as it is stored.
 """
 
 import datetime
@@ -20,31 +20,35 @@ from dlp_utils.models import video_generation as lab
 
 FILE = Path(lab.__file__).parents[1] / "weights" / "video_generation.safetensors"
 LOG = Path(__file__).with_suffix(".log")
-AZIMUTHS, LOOKS = (0, 25, 45, 85, 110, 140, 180, 205, 225, 265, 310), 6
-DRIFT = motion.World(light=0.15, wind=0.9, memory=0.7)
-NETWORKS = {  # name: (steps, world, changes of the configuration, options of the training)
-    "deterministic": (5000, motion.World(), {}, {"lr": 1.5e-3}),
-    "stochastic": (5000, DRIFT, {}, {"lr": 1.5e-3}),
-    "no_past": (2500, motion.World(), {"past": False}, {}),
+LOOKS = 6
+CAMERAS = (0, 25, 45, 85, 110, 140, 180, 205, 225, 265, 310)  # degrees; the test cameras stand at 65 and 245
+MORE = (0, 20, 40, 55, 80, 100, 120, 140, 160, 180, 200, 220, 235, 260, 285, 310, 335)
+CALM, DRIFT = motion.World(), motion.World(light=0.15, wind=0.9, memory=0.7)
+OWN = {"ratio": lambda done: 0.0, "lr": 1e-3, "batch": 3, "length": 11}
+RUNS = {  # name: (network, goes on from it, steps, world, cameras, configuration, options of the training)
+    "deterministic": ("deterministic", False, 5000, CALM, CAMERAS, {}, {"lr": 1.5e-3}),
+    "longer_films": ("deterministic", True, 5000, CALM, MORE, {}, OWN),
+    "stochastic": ("stochastic", False, 5000, DRIFT, CAMERAS, {}, {"lr": 1.5e-3}),
+    "no_past": ("no_past", False, 2500, CALM, CAMERAS, {"past": False}, {}),
 }
 
 
 def main(chosen):
-    clips, videos = motion.load_clips(), {}
-    for name, (steps, world, changes, options) in NETWORKS.items():
-        if chosen and name not in chosen:
+    clips = motion.load_clips()
+    for run, (name, goes_on, steps, world, cameras, changes, options) in RUNS.items():
+        if chosen and run not in chosen:
             continue
-        if world not in videos:
-            videos[world] = motion.render_all(clips, "train", AZIMUTHS, world, looks=LOOKS)
+        videos = motion.render_all(clips, "train", cameras, world, looks=LOOKS)
         start = time.perf_counter()
         config = replace(lab.CONFIGS["cpu"], **changes)
-        model, history = lab.train_cvae(config, videos[world], steps, **options)
+        first = lab.load_shipped(name) if goes_on else None
+        model, history = lab.train_cvae(config, videos, steps, start=first, **options)
         stored = load_file(str(FILE)) if FILE.exists() else {}  # read late: another run may have added to it
         stored = {key: value for key, value in stored.items() if key.split(".")[0] != name}
         stored |= {f"{name}.{key}": value.half().contiguous() for key, value in model.state_dict().items()}
         save_file(stored, str(FILE))
         last = {key: values[-200:].mean() for key, values in history.extras.items()}
-        line = f"{datetime.date.today()} {name}: {steps} steps in {time.perf_counter() - start:.0f} s; last 200 steps "
+        line = f"{datetime.date.today()} {run}: {steps} steps in {time.perf_counter() - start:.0f} s; last 200 steps "
         line += ", ".join(f"{key} {value:.5g}" for key, value in last.items()) + f"; {dlp.machine()}"
         print(line, flush=True)
         with open(LOG, "a", encoding="utf-8") as log:
