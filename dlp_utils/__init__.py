@@ -27,6 +27,7 @@ _NAMES = {
     "plotting": ("COLORS", "use_style", "decision_regions", "image_grid", "curve"),
     "interact": ("explore", "animate"),
     "claims": ("claim", "ClaimError"),
+    "studies": ("study",),
     "exercises": ("check", "progress"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}

@@ -1,7 +1,7 @@
 """The data of the chapter eeg_classification: `.ts` files, the simulated 2a, the lab's folder, MOABB."""
 
 import sys
-from types import ModuleType
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -294,55 +294,111 @@ def test_who_is_left_out_must_be_there(tmp_path, sessions):
 
 # --- MOABB ---------------------------------------------------------------------------------------------
 
-
-@pytest.fixture
-def moabb(monkeypatch):
-    """A stand-in with the names and the behavior of the two MOABB classes that are used."""
-    asked = {}
-
-    class MotorImagery:
-        def __init__(self, **options):
-            asked.update(options)
-
-        def get_data(self, dataset, subjects):
-            rng, names = np.random.default_rng(subjects[0]), ["left_hand", "right_hand", "feet", "tongue"]
-            labels = np.array([names[i] for i in rng.integers(0, 4, 12)])
-            session = np.repeat(dataset.days, 12 // len(dataset.days))
-            return rng.normal(size=(12, 22, dataset.samples)), labels, {"session": session}
-
-    class BNCI2014_001:
-        days, samples = ("0train", "1test"), 439
-
-    package, datasets, paradigms = (ModuleType(f"moabb{part}") for part in ("", ".datasets", ".paradigms"))
-    datasets.BNCI2014_001, paradigms.MotorImagery = BNCI2014_001, MotorImagery
-    for module in (package, datasets, paradigms):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    return asked, BNCI2014_001
+EVENTS_2A = ("left_hand", "right_hand", "feet", "tongue")
 
 
-def test_2a_through_moabb(moabb):
-    asked, _ = moabb
-    sessions = eeg.moabb_2a(subjects=[1, 3])
-    assert list(sessions) == [(1, "T"), (1, "E"), (3, "T"), (3, "E")]
-    rng = np.random.default_rng(3)
-    labels, x = rng.integers(0, 4, 12), rng.normal(size=(12, 22, 439))
-    assert np.array_equal(sessions[3, "E"][1], labels[6:])
-    assert np.array_equal(sessions[3, "E"][0], x[6:, :, :438].astype(np.float32))
-    assert (asked["tmin"], asked["tmax"], asked["resample"]) == (0.5, 4.0, 125)
-    assert asked["events"] == ["left_hand", "right_hand", "feet", "tongue"]
+@pytest.fixture(scope="module")
+def fake_2a():
+    """Makes MOABB's own fake data set in the form of its BNCI2014_001; the signals tell where they come from.
+
+    On top of the fake noise (20 µV) lies a short wave of 10 Hz in each trial: 200 µV high, on the second day 100 µV,
+    one second after the cue, on the electrode whose number is the class. The EOG channels carry a loud hum.
+    """
+    pytest.importorskip(
+        "moabb", reason="MOABB is not installed; `make test` installs it from requirements.txt"
+    )
+    from mne import create_info
+    from mne.io import RawArray
+    from moabb.datasets.fake import FakeDataset
+
+    class Fake2a(FakeDataset):
+        days = ("0train", "1test")  # what BNCI2014_001 calls its sessions
+
+        def __init__(self, event_list=EVENTS_2A, channels=tuple(eeg.ELECTRODES_2A), **options):
+            super().__init__(
+                event_list=event_list, channels=channels, n_sessions=2, n_runs=2, n_subjects=2, sfreq=250,
+                duration=80, n_events=8, seed=0, **options,
+            )  # fmt: skip
+            self.interval = [2, 6]  # the cue comes two seconds after the trial begins
+
+        def _get_single_subject_data(self, subject):
+            runs = super()._get_single_subject_data(subject).values()
+            return {
+                day: {name: self._mark(raw, 200e-6 / (1 + number)) for name, raw in run.items()}
+                for number, (day, run) in enumerate(zip(self.days, runs, strict=False))
+            }
+
+        def _mark(self, raw, height):
+            values, names = raw.get_data(), list(self.channels)
+            time = np.arange(values.shape[1]) / self.sfreq  # seconds, values in volts
+            for start in np.flatnonzero(values[-1]):
+                label = {v: k for k, v in self.event_id.items()}[values[-1, start]]
+                row = names.index(list(eeg.ELECTRODES_2A)[EVENTS_2A.index(label)])
+                late = time - start / self.sfreq - self.interval[0] - 1  # from one second after the cue
+                values[row] += height * np.cos(20 * np.pi * late) * np.exp(-0.5 * (late / 0.05) ** 2)
+            hum = 1e-3 * np.sin(2 * np.pi * 50 * time) * np.ones((3, 1))
+            kinds = ["eeg"] * len(names) + ["eog"] * 3 + ["stim"]
+            info = create_info([*names, "EOG1", "EOG2", "EOG3", "stim"], self.sfreq, kinds)
+            return RawArray(np.concatenate([values[:-1], hum, values[-1:]]), info, verbose=False)
+
+    return Fake2a
 
 
-@pytest.mark.parametrize(
-    ("days", "samples", "complaint"),
-    [
-        (("0",), 438, r"1 session\(s\) and 438"),
-        (("0", "1"), 400, "400 samples a trial; 2a has 2 and at least 438"),
-    ],
-)
-def test_another_data_set_through_moabb_is_named(moabb, days, samples, complaint):
-    other = type("Other", (), {"days": days, "samples": samples})
-    with pytest.raises(ValueError, match=complaint):
-        eeg.moabb_2a(subjects=[1], dataset=other())
+def assert_marks(sessions):
+    """Every trial has its wave on the electrode of its label, one second after the cue, in µV."""
+    for (_, day), (x, y) in sessions.items():
+        assert x.shape == (16, 22, 438) and x.dtype == np.float32 and y.dtype == np.int64
+        assert np.bincount(y).tolist() == [4, 4, 4, 4]
+        marked = np.stack([trial[label] for trial, label in zip(x, y, strict=True)]).mean(0)  # (438,)
+        assert abs(marked.argmax() - (1 - 0.5) * 125) <= 1.5  # samples
+        assert marked.max() == pytest.approx(200 if day == "T" else 100, abs=20)
+        others = np.stack([np.delete(trial, label, axis=0) for trial, label in zip(x, y, strict=True)])
+        assert 10 < others.std() < 20 and np.abs(others).max() < 100  # the fake's noise, no hum
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_2a_through_moabb(fake_2a):
+    sessions = eeg.moabb_2a(subjects=[2, 1], dataset=fake_2a())
+    assert list(sessions) == [(2, "T"), (2, "E"), (1, "T"), (1, "E")]
+    assert_marks(sessions)
+    assert not np.allclose(sessions[1, "T"][0], sessions[2, "T"][0])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_moabb_is_asked_by_name_and_not_by_order(fake_2a):
+    other = fake_2a(event_list=EVENTS_2A[::-1], channels=tuple(eeg.ELECTRODES_2A)[::-1])
+    assert_marks(eeg.moabb_2a(subjects=[1], dataset=other))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_another_data_set_through_moabb_is_named(fake_2a):
+    three = fake_2a(event_list=("left_hand", "right_hand", "feet"))
+    with pytest.raises(ValueError, match=r"imagery of left_hand, right_hand, feet; 2a is .*tongue"):
+        eeg.moabb_2a(subjects=[1], dataset=three)
+    with pytest.raises(ValueError, match="is p300 of left_hand"):
+        eeg.moabb_2a(subjects=[1], dataset=fake_2a(paradigm="p300"))
+    with pytest.raises(ValueError, match="POz"):
+        eeg.moabb_2a(subjects=[1], dataset=fake_2a(channels=tuple(eeg.ELECTRODES_2A)[:-1]))
+    single = fake_2a()
+    single.days = ("0train",)
+    with pytest.raises(ValueError, match=r"subject 1 1 session\(s\) and 438 samples a trial; 2a has 2"):
+        eeg.moabb_2a(subjects=[1], dataset=single)
+
+
+def test_moabb_describes_2a_as_the_fake_does(fake_2a):
+    from moabb.datasets import BNCI2014_001
+
+    original, fake = BNCI2014_001(), fake_2a()
+    for what in ("event_id", "interval", "paradigm", "n_sessions", "unit_factor"):
+        assert getattr(original, what) == getattr(fake, what), what
+    assert original.subject_list == list(range(1, 10))
+
+
+def test_ci_never_skips_moabb():
+    """The extra stands among the packages that `make test` installs."""
+    root = Path(__file__).resolve().parents[1]
+    assert "moabb" in (root / "requirements.in").read_text(encoding="utf-8").split()
+    assert "\nmoabb==" in (root / "requirements.txt").read_text(encoding="utf-8")
 
 
 def test_without_moabb_one_sentence_says_what_to_do(monkeypatch):

@@ -38,20 +38,6 @@ def architectures(p):
         p.curve(f"M{x - 18},{100} C{x - 18},22 {x + 60},22 {x + 60},{100}", stroke=VERMILLION, line=3)
 
 
-def segmentation(p):
-    """A cat's head, half picture, half mask."""
-    head = [(0, -48), (14, -42), (44, -62), (46, -22), (54, 4), (44, 36), (22, 54), (0, 58)]
-    left = [(160 - x, 94 + y) for x, y in head]
-    right = [(160 + x, 94 + y) for x, y in head]
-    p.path(left, stroke=None, fill=PALE, closed=True)
-    p.path(right, stroke=None, fill=GREEN, closed=True)
-    p.path([*left, *reversed(right)], stroke=INK, closed=True)
-    p.circle(140, 92, 5, fill=INK)
-    p.circle(180, 92, 5, fill=INK)
-    p.path([(154, 112), (160, 118), (166, 112)], stroke=INK)
-    p.path([(160, 22), (160, 166)], stroke=GRAY, line=2, dash="5 5")
-
-
 def inpainting(p):
     """A picture of tiles, some of them missing."""
     noise = Noise(11)
@@ -79,7 +65,6 @@ ICONS = (
     training,
     convolution,
     architectures,
-    segmentation,
     inpainting,
     diffusion,
 )

@@ -69,6 +69,20 @@ def _diagonal_source_covariance(x, W):
     return pattern / np.var(W.T @ flat, axis=1)
 
 
+def _two_divisors(x, W):
+    """np.cov as it comes: divided by one less than the number of samples; the components' by the number."""
+    count = _samples(x).shape[1]
+    return patterns(x, W) * count / (count - 1)
+
+
+def _trials_centered(x, W):
+    return patterns(x - x.mean(axis=2, keepdims=True), W)
+
+
+def _scrambled(x, W):
+    return patterns(x.reshape(1, x.shape[1], -1), W)
+
+
 def _mean_left_in(x, W):
     flat = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
     covariance = flat @ flat.T / flat.shape[1]
@@ -95,6 +109,22 @@ def _mean_left_in(x, W):
             "Divided by standard deviations. A regression divides by the variance.",
         ),
         (_mean_left_in, "A covariance needs the mean taken out: one mean for each electrode."),
+        (
+            _two_divisors,
+            "One covariance is divided by the number of samples, the other by one less. Does np.cov do what you think?",
+        ),
+        (
+            lambda x, W: _two_divisors(x, W) * (1 - 1 / _samples(x).shape[1]) ** 2,
+            "One covariance is divided by the number of samples, the other by one less. Does np.cov do what you think?",
+        ),
+        (
+            _trials_centered,
+            "You took the mean off each trial. One mean for each electrode is asked for, over all trials.",
+        ),
+        (
+            _scrambled,
+            "reshape does not move axes: your rows mix electrodes and trials. Bring the electrodes to the front first.",
+        ),
     ],
 )
 def patterns(x, W):
@@ -182,8 +212,10 @@ def _added_floor(x, size, stride, floor=1e-6):
             "The logarithm is missing.",
         ),
         (
-            lambda x, size, stride, floor=1e-6: np.log(np.sum(_windows(x, size, stride) ** 2, axis=-1)),
-            "A sum, not a mean; and what does a silent window give?",
+            lambda x, size, stride, floor=1e-6: np.log(
+                np.maximum(np.sum(_windows(x, size, stride) ** 2, axis=-1), floor)
+            ),
+            "A sum, not a mean: the same rhythm would have more power in a longer window.",
         ),
         (
             lambda x, size, stride, floor=1e-6: np.log(np.mean(_windows(x, size, stride) ** 2, axis=-1)),
@@ -195,7 +227,11 @@ def _added_floor(x, size, stride, floor=1e-6):
         (
             lambda args, expected, got: not np.all(np.isfinite(np.asarray(got, dtype=float))),
             "A silent window gives log 0. Keep the mean square at `floor` or above.",
-        )
+        ),
+        (
+            lambda args, expected, got: np.ndim(got) and np.shape(got)[-1] > np.shape(expected)[-1],
+            "Only windows that fit: the last one must not reach beyond the end of the trial.",
+        ),
     ],
 )
 def log_power(x, size, stride, floor=1e-6):
@@ -237,6 +273,14 @@ def _uncentered(correct, trials, z=1.96):
         (
             _uncentered,
             "The length is right. The center is not the measured accuracy: it is pulled toward 1/2.",
+        ),
+        (
+            lambda correct, trials, z=1.96: wilson(correct, trials, z)[::-1],
+            "First the lower end, then the upper.",
+        ),
+        (
+            lambda correct, trials, z=1.96: wilson(correct, trials),
+            "z is an argument: 95 % is not always asked for.",
         ),
     ],
 )

@@ -369,8 +369,9 @@ def _pair(features, labels, part):
 def moabb_2a(subjects=range(1, 10), dataset=None):
     """Read the original 2a through MOABB as {(subject, "T" or "E"): (x, y)}: 125 Hz, 0.5 to 4 s after the cue, µV.
 
-    dataset: another MOABB data set of the same four classes, for trying the path. ImportError where MOABB is not
-    installed (`pip install moabb`; the download is about 740 MB); ValueError for too few samples or sessions.
+    Electrodes in the order of ELECTRODES_2A, MOABB's band-pass from 0.5 to 60 Hz. dataset: a MOABB data set with the
+    same electrodes, classes and sessions, for trying the path without the download of about 740 MB. ImportError where
+    MOABB is not installed; ValueError for another paradigm, other classes or electrodes, too few samples or sessions.
     """
     try:
         from moabb.datasets import BNCI2014_001
@@ -382,24 +383,40 @@ def moabb_2a(subjects=range(1, 10), dataset=None):
         ) from None
     events = [name.replace(" ", "_") for name in LABELS_2A]
     paradigm = MotorImagery(
-        n_classes=4, events=events, fmin=0.5, fmax=60, tmin=0.5, tmax=4.0, resample=RATE_2A
+        n_classes=4,
+        events=events,
+        channels=list(ELECTRODES_2A),
+        fmin=0.5,
+        fmax=60,
+        tmin=0.5,  # seconds after the cue: MOABB counts from the start of the data set's interval
+        tmax=4.0,
+        resample=RATE_2A,
     )
     dataset = BNCI2014_001() if dataset is None else dataset
-    sessions = {}
-    for subject in subjects:
-        x, names, meta = paradigm.get_data(dataset=dataset, subjects=[subject])
-        x, which = np.asarray(x), np.asarray(meta["session"])
-        days = sorted(set(which))  # "0train", "1test"
-        if len(days) != 2 or x.shape[2] < SAMPLES_2A:
-            raise ValueError(
-                f"MOABB gave subject {subject} {len(days)} session(s) and {x.shape[2]} samples a trial; "
-                f"2a has 2 and at least {SAMPLES_2A}."
-            )
-        y = np.array([events.index(name) for name in names])
-        for letter, day in zip("TE", days, strict=True):
-            chosen = which == day
-            sessions[subject, letter] = (x[chosen, :, :SAMPLES_2A].astype(np.float32), y[chosen])
-    return sessions
+    if not paradigm.is_valid(dataset):
+        raise ValueError(
+            f"{dataset.code} is {dataset.paradigm} of {', '.join(dataset.event_id)}; 2a is imagery of "
+            f"{', '.join(events)}."
+        )
+    return {
+        (subject, letter): pair
+        for subject in subjects
+        for letter, pair in zip("TE", _moabb_days(paradigm, dataset, subject, events), strict=True)
+    }
+
+
+def _moabb_days(paradigm, dataset, subject, events):
+    """One subject's two days through MOABB, [(x, y), (x, y)]."""
+    x, names, meta = paradigm.get_data(dataset=dataset, subjects=[subject])
+    which = np.asarray(meta["session"])
+    days = sorted(set(which))  # "0train", "1test"
+    if len(days) != 2 or x.shape[2] < SAMPLES_2A:
+        raise ValueError(
+            f"MOABB gave subject {subject} {len(days)} session(s) and {x.shape[2]} samples a trial; "
+            f"2a has 2 and at least {SAMPLES_2A}."
+        )
+    x, y = x[:, :, :SAMPLES_2A].astype(np.float32), np.array([events.index(name) for name in names])
+    return [(x[which == day], y[which == day]) for day in days]
 
 
 DATASETS = (

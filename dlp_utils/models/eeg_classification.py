@@ -155,11 +155,13 @@ def batches(x, y, size=64):
 
 @torch.no_grad()
 def predict(model, x):
-    """Class numbers (N,) in evaluation mode; the model's mode stays as it was."""
-    mode, device = model.training, next(model.parameters()).device
+    """Class numbers (N,) in evaluation mode; each layer's mode stays as it was."""
+    modes = [(layer, layer.training) for layer in model.modules()]
+    device = next(model.parameters()).device
     model.eval()
     logits = [model(part.to(device)) for part in torch.as_tensor(x).split(256)]
-    model.train(mode)
+    for layer, mode in modes:
+        layer.training = mode
     return torch.cat(logits).argmax(dim=1).cpu().numpy()
 
 # %%

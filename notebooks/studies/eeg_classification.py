@@ -22,8 +22,9 @@ import dlp_utils as dlp
 from dlp_utils.data import eeg
 from dlp_utils.models import eeg_classification as lab
 
-SUBJECTS, TRIALS, EPOCHS, TUNING_EPOCHS = 6, 96, 20, 30  # the lab's cpu profile
-KERNELS, SEEDS = (3, 6, 12, 25, 50), (0, 1)
+SUBJECTS, TRIALS = 6, 96  # the lab's cpu profile, also in the next line
+EPOCHS, LOSO_EPOCHS, TUNING_EPOCHS, SEEDS = 40, 20, 30, (0, 1, 2)
+KERNELS = (3, 6, 12, 25, 50)
 NEW_TRIALS = (0, 12, 24, 48, 96, 144, 192, 288)
 FORMS = {"all layers": (), "classifier alone": ("spatial", "bn1", "temporal", "bn2")}
 
@@ -54,60 +55,51 @@ def accuracy(model, x, y):
     return float((lab.predict(model, x) == y).mean())
 
 
-def same_people(found, seed, epochs, **options):
-    """Accuracy (validation, test) in SD: epochs chosen on a quarter of T, then all of T."""
+def same_people(found, **options):
+    """SD: (seed, epochs, validation, accuracy on E, start) of each seed.
+
+    The epochs are chosen by the seeds' mean accuracy on a quarter of T; then all of T.
+    """
+    start = time.perf_counter()
     people = range(1, SUBJECTS + 1)
     everything = join(found, [(s, "T") for s in people])
+    test = join(found, [(s, "E") for s in people])
     training, validation = lab.hold_out(*everything)
-    history = lab.train(
-        network(seed, **options), *training, epochs, validation, seed=seed, size=32
-    )
-    curve = [row["validation"] for row in history.metrics]
-    model = network(seed, **options)
-    lab.train(model, *everything, int(np.argmax(curve)) + 1, seed=seed, size=32)
-    return max(curve), accuracy(model, *join(found, [(s, "E") for s in people]))
+    curves = []
+    for seed in SEEDS:
+        fresh = network(seed, **options)
+        history = lab.train(fresh, *training, EPOCHS, validation, seed=seed, size=32)
+        curves.append([row["validation"] for row in history.metrics])
+    best = int(np.mean(curves, axis=0).argmax())
+    for seed, curve in zip(SEEDS, curves, strict=True):
+        model = network(seed, **options)
+        lab.train(model, *everything, best + 1, seed=seed, size=32)
+        yield seed, best + 1, curve[best], accuracy(model, *test), start
+        start = time.perf_counter()
+
+
+def table(head, runs):
+    """Rows of one setting: what `same_people` gives, named."""
+    names = ("seed", "epochs", "validation", "accuracy")
+    for *values, start in runs:
+        yield head | dict(zip(names, values, strict=True)), start
 
 
 def kernel():
     """Rows of the sweep over the length of the temporal filters."""
     found = sessions(TRIALS)
     for length in KERNELS:
-        for seed in SEEDS:
-            start = time.perf_counter()
-            validation, test = same_people(found, seed, EPOCHS, kernel=length)
-            yield (
-                {
-                    "kernel": length,
-                    "seed": seed,
-                    "epochs": EPOCHS,
-                    "validation": validation,
-                    "accuracy": test,
-                },
-                start,
-            )
+        yield from table({"kernel": length}, same_people(found, kernel=length))
 
 
 def readout():
-    """Rows of the sweep over readout and band-pass; twice the epochs."""
+    """Rows of the sweep over readout and band-pass."""
     for band in (None, (4, 38)):
         found = sessions(TRIALS, band)
+        name = f"{band[0]}-{band[1]} Hz" if band else "none"
         for kind in ("power", "linear", "none"):
-            for seed in SEEDS:
-                start = time.perf_counter()
-                validation, test = same_people(found, seed, 2 * EPOCHS, readout=kind)
-                name = f"{band[0]}-{band[1]} Hz" if band else "none"
-                yield (
-                    (
-                        {
-                            "readout": kind,
-                            "band": name,
-                            "seed": seed,
-                            "epochs": 2 * EPOCHS,
-                        }
-                        | {"validation": validation, "accuracy": test}
-                    ),
-                    start,
-                )
+            head = {"readout": kind, "band": name}
+            yield from table(head, same_people(found, readout=kind))
 
 
 def finetuning():
@@ -117,7 +109,8 @@ def finetuning():
         v = s % SUBJECTS + 1  # chooses the epoch; neither trained on nor tested
         rest = [key for key in found if key[0] not in (s, v)]
         base, test = network(0), found[s, "E"]
-        lab.train(base, *join(found, rest), EPOCHS, join(found, [(v, "T"), (v, "E")]))
+        validation = join(found, [(v, "T"), (v, "E")])
+        lab.train(base, *join(found, rest), LOSO_EPOCHS, validation)
         for form, names in FORMS.items():
             for trials in NEW_TRIALS:
                 start = time.perf_counter()

@@ -15,6 +15,10 @@ def covariance(x):
     return flat(x) @ flat(x).T / flat(x).shape[1]
 
 
+def haufe(x, W):
+    return covariance(x) @ W @ np.linalg.inv(W.T @ covariance(x) @ W)
+
+
 def csp(a, b, pairs=1, against=None, order=-1):
     _, vectors = scipy.linalg.eigh(a, a + b if against is None else against)
     vectors = vectors[:, ::order]
@@ -125,6 +129,10 @@ WRONG = {
         (lambda x, W: np.linalg.pinv(W.T), "pseudo-inverse"),
         (lambda x, W: covariance(x) @ W, "divides out the scale"),
         (lambda x, W: covariance(x) @ W / np.diag(W.T @ covariance(x) @ W), "inverse is needed"),
+        (lambda x, W: np.cov(flat(x)) @ W @ np.linalg.inv(W.T @ covariance(x) @ W), "one less"),
+        (lambda x, W: covariance(x) @ W @ np.linalg.inv(W.T @ np.cov(flat(x)) @ W), "one less"),
+        (lambda x, W: haufe(x - x.mean(2, keepdims=True), W), "over all trials"),
+        (lambda x, W: haufe(x.reshape(x.shape[1], -1)[None], W), "does not move axes"),
     ],
     "eeg-csp": [
         (lambda a, b, pairs=1: csp(a, b, pairs, order=1), "eigh sorts upward"),
@@ -135,6 +143,22 @@ WRONG = {
         (lambda a, b, pairs=1: scipy.linalg.eigh(a, a + b)[1][:, ::-1][:, : 2 * pairs], "Both ends"),
     ],
     "eeg-logpower": [
+        (
+            lambda x, size, stride, floor=1e-6: np.log(
+                np.maximum(np.sum(windows(x, size, stride) ** 2, axis=-1), floor)
+            ),
+            "A sum, not a mean",
+        ),
+        (
+            lambda x, size, stride, floor=1e-6: np.stack(
+                [
+                    np.log(np.maximum(np.mean(x[..., k : k + size] ** 2, axis=-1), floor))
+                    for k in range(0, x.shape[-1], stride)
+                ],
+                axis=-1,
+            ),
+            "Only windows that fit",
+        ),
         (
             lambda x, size, stride, floor=1e-6: np.mean(
                 np.log(np.maximum(windows(x, size, stride) ** 2, floor)), axis=-1
@@ -156,6 +180,8 @@ WRONG = {
     ],
     "eeg-wilson": [
         (normal_interval, "normal interval"),
+        (lambda c, n, z=1.96: tuple(sorted(wilson_ends(c, n, z), reverse=True)), "First the lower"),
+        (lambda c, n, z=1.96: tuple(sorted(wilson_ends(c, n, 1.96))), "z is an argument"),
         (lambda c, n, z=1.96: tuple(np.clip(normal_interval(c, n, z), 0, 1)), "clipped"),
         (
             lambda c, n, z=1.96: (

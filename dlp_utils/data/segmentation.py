@@ -1,0 +1,289 @@
+"""Pictures with masks for the chapter `segmentation`: real nuclei, generated pets, the original Oxford-IIIT Pet.
+
+Images are uint8 (3, H, W), but for the microscope's. A trimap has the labels of Oxford-IIIT Pet: 1 animal,
+2 background, 3 border; `foreground` makes the mask of it. What `generated_pets` returns is generated.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from . import Dataset, _pets, fetch
+
+PARTS = ("train", "validation", "test")
+LAB_SIZES = {"train": 3312, "validation": 368, "test": 3669}  # of the original
+
+
+# --- real nuclei ---------------------------------------------------------------------------------------
+
+_NUCLEI = {
+    "stardist/data/images/img2d.tif": "f9ccc1571b92c861ff87e28463068b43f61bd47357ed0503f711e5cd1eb97750",
+    "stardist/data/images/mask2d.tif": "59ad5e820b7982ca9d13e946fa6e7f64e2714899e00a2ae6c69aa79aad53d46f",
+}
+_CUTS = {"train": (0, 256), "validation": (256, 341), "test": (341, 512)}  # columns
+
+
+@dataclass(frozen=True)
+class Nuclei:
+    """One annotated picture. image: (512, 512) float32, raw intensities. labels: (512, 512) int64, 0 is background,
+    each nucleus has a number of its own."""
+
+    image: np.ndarray
+    labels: np.ndarray
+
+    def part(self, name):
+        """Return (image, labels) of the columns of "train" (0 to 255), "validation" (to 340) or "test" (to 511).
+
+        Train and validation together are the left two thirds. A nucleus on a cut lies in both parts, its pixels in one.
+        """
+        if name not in _CUTS:
+            raise ValueError(f"no part {name!r} of the nuclei; there are {', '.join(_CUTS)}.")
+        left, right = _CUTS[name]
+        return self.image[:, left:right], self.labels[:, left:right]
+
+
+def nuclei():
+    """Return the microscope picture of `stardist` (from the 2018 Data Science Bowl) with its annotation, as `Nuclei`.
+
+    Real data. Raises a FetchError when it is not in the cache and cannot be downloaded.
+    """
+    image, labels = (np.asarray(Image.open(path)) for path in _fetch_nuclei())
+    return Nuclei(image.astype(np.float32), labels.astype(np.int64))
+
+
+def _fetch_nuclei():
+    stand_in = "segmentation.generated_pets()"
+    return fetch.from_package("stardist", "0.9.2", members=_NUCLEI, stand_in=stand_in).values()
+
+
+# --- generated pets ------------------------------------------------------------------------------------
+
+# Photographs inside scikit-image's wheel that their owners gave to everybody (CC0 or public domain). Its cat
+# is left out: it would be an animal in the background. Each photograph serves in one part only.
+_PHOTOGRAPHS = {  # name: (part, sha256, columns used)
+    "coffee.png": ("train", "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7", None),
+    "grass.png": ("train", "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89", None),
+    "hubble_deep_field.jpg": (
+        "train",
+        "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4",
+        None,
+    ),
+    "astronaut.png": (
+        "train",
+        "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+        (300, 512),  # the model of a shuttle and the helmet, without the portrait
+    ),
+    "brick.png": ("validation", "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf", None),
+    "retina.jpg": (
+        "validation",
+        "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6",
+        None,
+    ),
+    "rocket.jpg": ("test", "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c", None),
+    "gravel.png": ("test", "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12", None),
+    "camera.png": ("test", "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a", None),
+}
+
+
+@dataclass(frozen=True)
+class Pets:
+    """Generated pictures. images: (n, 3, size, size) uint8. trimaps: (n, 1, size, size) uint8, labels 1, 2, 3.
+
+    species, poses, photographs: n names each, of the animal, how it is seen, and what lies behind it.
+    """
+
+    images: np.ndarray
+    trimaps: np.ndarray
+    species: tuple
+    poses: tuple
+    photographs: tuple
+
+    def __len__(self):
+        return len(self.images)
+
+    @property
+    def masks(self):
+        """The foreground, (n, 1, size, size) uint8: 1 where the trimap is 1 or 3."""
+        return foreground(self.trimaps)
+
+
+def generated_pets(n, part="train", size=64, seed=0):
+    """Generate n pictures of cats, dogs and rabbits over photographs, as `Pets`; each shows another animal.
+
+    part: "train", "validation" or "test"; they share neither animals nor photographs. Picture i depends on seed, part,
+    size and i only, so that a longer set begins with the shorter one. size: at least 32 pixels. Some 10 ms a
+    picture at 64. Raises a FetchError when the photographs are not in the cache and cannot be downloaded.
+    """
+    if part not in PARTS:
+        raise ValueError(f"no part {part!r} of the generated pets; there are {', '.join(PARTS)}.")
+    for name, value, least in (("n", n, 1), ("size", size, 32)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
+    backgrounds = photographs(part)
+    names = sorted(backgrounds)
+    images, trimaps, species, poses, chosen = [], [], [], [], []
+    for i in range(n):
+        rng = np.random.default_rng([seed, PARTS.index(part), i])
+        name = names[i % len(names)]
+        image, trimap, kind, pose = _pets.draw_pet(rng, backgrounds[name], size)
+        images.append(image)
+        trimaps.append(trimap[None])
+        species.append(kind)
+        poses.append(pose)
+        chosen.append(name)
+    return Pets(np.stack(images), np.stack(trimaps), tuple(species), tuple(poses), tuple(chosen))
+
+
+def photographs(part):
+    """Return {name: uint8 (H, W, 3)}, the photographs that lie behind the generated pets of a part."""
+    paths = _fetch_photographs()
+    found = {}
+    for name, (of, _, columns) in _PHOTOGRAPHS.items():
+        if of == part:
+            pixels = np.asarray(Image.open(paths[f"skimage/data/{name}"]).convert("RGB"))
+            found[name] = pixels[:, slice(*columns)] if columns else pixels
+    return found
+
+
+def _fetch_photographs():
+    members = {f"skimage/data/{name}": digest for name, (_, digest, _) in _PHOTOGRAPHS.items()}
+    return fetch.from_package("scikit-image", "0.26.0", members=members)
+
+
+def foreground(trimap):
+    """Return the mask of a trimap (array or tensor): 1 where its label is 1 (animal) or 3 (border), 0 where it is 2.
+
+    ValueError for any other label, such as those that an interpolation between labels makes up.
+    """
+    wrong = (trimap != 1) & (trimap != 2) & (trimap != 3)
+    if wrong.any():
+        raise ValueError(
+            f"a trimap has the labels 1, 2 and 3; this one also has {trimap[wrong].ravel()[0].item()}. "
+            "Was it resized by other than nearest neighbor?"
+        )
+    mask = trimap != 2
+    return mask.astype(np.uint8) if isinstance(mask, np.ndarray) else mask.byte()
+
+
+# --- the original Oxford-IIIT Pet ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OxfordPets:
+    """Pictures of the original as a data set for a `DataLoader`: item i is (image, mask) at `size`.
+
+    image: uint8 (3, size, size), resized bilinearly. mask: uint8 (1, size, size), the trimap resized by nearest
+    neighbor, then 1 where it is 1 or 3. files: pairs (path of the image, path of the trimap).
+    """
+
+    files: tuple
+    size: int = 256
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, index):
+        import torch
+
+        image_file, trimap_file = self.files[index]
+        with Image.open(image_file) as image, Image.open(trimap_file) as trimap:
+            if image.size != trimap.size:
+                raise ValueError(
+                    f"{Path(image_file).name} has {image.size} pixels and its trimap {trimap.size}: "
+                    "the two do not belong together; copy both anew."
+                )
+            if trimap.mode not in ("L", "P"):
+                raise ValueError(f"{Path(trimap_file).name} is no trimap: its mode is {trimap.mode}, not L.")
+            square = (self.size, self.size)
+            # The reducing filter of Pillow averages over all pixels that a smaller one stands for.
+            pixels = np.array(image.convert("RGB").resize(square, Image.BILINEAR))
+            labels = np.array(trimap.resize(square, Image.NEAREST))
+        try:
+            mask = foreground(labels)
+        except ValueError as error:
+            raise ValueError(f"{Path(trimap_file).name}: {error}") from None
+        return torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(mask)[None]
+
+
+def read_folder(path, part, size=256):
+    """Return one part of the lab's folder as `OxfordPets`.
+
+    path: holds `images/*.jpg`, `annotations/trainval.txt`, `annotations/test.txt`, `annotations/trimaps/*.png`.
+    part: "test" is test.txt; of trainval.txt each tenth line, the first included, is "validation", the others
+    "train": 3669, 368 and 3312 pictures of the original. FileNotFoundError for what is missing, ValueError for a
+    list that is empty or not of this form.
+    """
+    if part not in PARTS:
+        raise ValueError(f"no part {part!r} of Oxford-IIIT Pet; there are {', '.join(PARTS)}.")
+    path = Path(path)
+    listed = path / "annotations" / ("test.txt" if part == "test" else "trainval.txt")
+    for needed in (path / "images", listed, path / "annotations" / "trimaps"):
+        if not needed.exists():
+            raise FileNotFoundError(
+                f"{needed.relative_to(path).as_posix()} is missing in {path}: give the folder that holds "
+                "images and annotations."
+            )
+    lines = [line.split() for line in listed.read_text(encoding="utf-8").splitlines()]
+    lines = [line for line in lines if line and not line[0].startswith("#")]
+    bad = [line for line in lines if len(line) != 4 or not re.fullmatch(r"[\w.-]+", line[0])]
+    if bad or not lines:
+        what = f"the line {' '.join(bad[0])!r}" if bad else "no line"
+        raise ValueError(f"{listed.name} holds {what}; expected are lines like 'Abyssinian_100 1 1 1'.")
+    names = [line[0] for line in lines]
+    if part != "test":
+        names = [name for i, name in enumerate(names) if (i % 10 == 0) == (part == "validation")]
+    files = []
+    for name in names:
+        pair = path / "images" / f"{name}.jpg", path / "annotations" / "trimaps" / f"{name}.png"
+        for file in pair:
+            if not file.is_file():
+                lost = file.relative_to(path).as_posix()
+                raise FileNotFoundError(f"{lost} is listed in {listed.name} and missing in {path}.")
+        files.append(pair)
+    return OxfordPets(tuple(files), size)
+
+
+def oxford_pets(part, root="oxford", size=256):
+    """Download the original through torchvision to `root` (about 800 MB, once) and return a part as `OxfordPets`."""
+    from torchvision.datasets import OxfordIIITPet
+
+    if part not in PARTS:
+        raise ValueError(f"no part {part!r} of Oxford-IIIT Pet; there are {', '.join(PARTS)}.")
+    try:
+        OxfordIIITPet(
+            root, split="test" if part == "test" else "trainval", target_types="segmentation", download=True
+        )
+    except (OSError, RuntimeError) as error:
+        raise fetch.FetchError(
+            f"Oxford-IIIT Pet cannot be downloaded to {root} ({error}): try again with a network, read the "
+            "lab's folder with segmentation.read_folder, or take segmentation.generated_pets."
+        ) from error
+    return read_folder(Path(root) / "oxford-iiit-pet", part, size)
+
+
+DATASETS = (
+    Dataset(
+        "nuclei",
+        "segmentation",
+        "BSD-3-Clause (package)",
+        "fluorescence microscopy, package stardist 0.9.2; 2018 Data Science Bowl",
+        "Caicedo et al. (2019), Nature Methods 16, 1247-1253",
+        3.1,
+        _fetch_nuclei,
+    ),
+    Dataset(
+        "photographs behind the generated pets",
+        "segmentation",
+        "CC0-1.0 or public domain, each",
+        "package scikit-image 0.26.0: " + ", ".join(name.split(".")[0] for name in _PHOTOGRAPHS),
+        "van der Walt et al. (2014), PeerJ 2, e453",
+        13.7,
+        _fetch_photographs,
+    ),
+    Dataset(
+        "generated pets", "segmentation", "CC0-1.0", "dlp_utils.data.segmentation.generated_pets (generated)"
+    ),
+)

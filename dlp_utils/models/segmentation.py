@@ -1,0 +1,385 @@
+"""Generated from notebooks/segmentation.ipynb by `make export`: edit the notebook, not this file."""
+# %%
+__all__ = ['CONFIGS', 'Config', 'ElasticDeformation', 'Pairs', 'augmentation', 'dice', 'iou', 'soft_dice_loss',
+           'segmentation_loss', 'step', 'train', 'predict', 'double_conv', 'FCN', 'enlarge', 'UNet', 'BasicBlock',
+           'ResNetEncoder', 'CBAM', 'UpBlock', 'ResNetUNet', 'build', 'example_batch', 'tile_weight', 'tiled']
+
+# %%
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+import dlp_utils as dlp
+
+# %%
+@dataclass(frozen=True)
+class Config:
+    """Sizes of all three networks; the defaults are those of the papers and the lab.
+
+    size: side of a picture. stages: how often the FCN halves it. width: channels of the
+    U-Net's first level. stem, stride, blocks: channels and stride of the ResNet's first
+    layer, blocks of its stages. bridge, decoder: channels.
+    """
+
+    size: int = 256
+    stages: int = 5
+    width: int = 64
+    stem: int = 64
+    stride: int = 2
+    blocks: tuple = (3, 4, 6, 3)
+    bridge: int = 256
+    decoder: int = 32
+
+
+CONFIGS = {
+    "smoke": Config(32, 3, 4, 8, 1, (1, 1, 1, 1), 16, 8),
+    "cpu": Config(64, 3, 8, 12, 1, (3, 4, 6, 3), 48, 16),
+    "gpu": Config(),
+}
+
+# %%
+class ElasticDeformation(v2.Transform):
+    """Bend image and mask alike, sigma in pixels of 256 (def-segmentation-elastic)."""
+
+    def __init__(self, sigma=10.0, grid=3):
+        super().__init__()
+        self.sigma, self.grid = sigma, grid
+
+    def make_params(self, inputs):
+        h, w = v2.functional.get_size(inputs[0])
+        coarse = torch.randn(1, 2, self.grid, self.grid) * self.sigma * 2 / 256
+        u = F.interpolate(coarse, size=(h, w), mode="bicubic", align_corners=True)
+        y, x = (torch.arange(n) * 2 / n + 1 / n - 1 for n in (h, w))  # pixel centers
+        at = torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1)
+        at = at + u[0].permute(1, 2, 0)  # (H, W, 2), in units of half the picture
+        return {"at": at}
+
+    def transform(self, x, params):
+        mode = "nearest" if isinstance(x, tv_tensors.Mask) else "bilinear"
+        at = params["at"][None].to(x.device)
+        old = x[None].float()
+        new = F.grid_sample(old, at, mode, "reflection", align_corners=False)[0]
+        new = new if x.is_floating_point() else new.round().to(x.dtype)
+        return tv_tensors.wrap(new, like=x)
+
+# %%
+class Pairs(Dataset):
+    """Images uint8 (n, C, H, W) and masks uint8 (n, 1, H, W), transformed together.
+
+    Item i: image float (C, H, W) in [-1, 1] and mask float (1, H, W), 0 or 1.
+    """
+
+    def __init__(self, images, masks, transform=None):
+        self.images, self.masks = torch.as_tensor(images), torch.as_tensor(masks)
+        self.transform = transform
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        image, mask = tv_tensors.Image(self.images[i]), tv_tensors.Mask(self.masks[i])
+        if self.transform is not None:
+            image, mask = self.transform(
+                image, mask
+            )  # one call: both get the same draw
+        image, mask = (t.as_subclass(torch.Tensor).float() for t in (image, mask))
+        return image / 127.5 - 1, mask
+
+
+def augmentation(elastic=10.0):
+    """The transform of the training part: flips, elastic deformation (0: none), colors."""
+    bend = [ElasticDeformation(elastic)] if elastic else []
+    colors = v2.ColorJitter(0.3, 0.3, 0.3, 0.1)
+    return v2.Compose([v2.RandomHorizontalFlip(), *bend, colors])
+
+# %%
+def dice(prediction, target):
+    """Dice of bool masks (N, 1, H, W), float64 (N,). Source: def-segmentation-scores."""
+    overlap = (prediction & target).sum(dim=(1, 2, 3)).double()
+    total = prediction.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
+    return torch.where(total > 0, 2 * overlap / total.clamp(min=1), 1.0)
+
+
+def iou(prediction, target):
+    """IoU of bool masks (N, 1, H, W), float64 (N,). Source: eq-segmentation-dice-iou."""
+    score = dice(prediction, target)
+    return score / (2 - score)
+
+# %%
+def soft_dice_loss(logits, target, eps=1.0):
+    """1 - soft Dice of each picture, then the mean; logits, target (N, 1, H, W).
+
+    Source: def-segmentation-soft-dice.
+    """
+    p = torch.sigmoid(logits.float())
+    overlap = (p * target).sum(dim=(1, 2, 3))  # (N,)
+    total = p.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
+    return (1 - (2 * overlap + eps) / (total + eps)).mean()
+
+
+def segmentation_loss(logits, target, kind="both"):
+    """kind: "bce", "dice", or "both", their sum."""
+    if kind not in ("bce", "dice", "both"):
+        raise ValueError(f"no loss {kind!r}; there are bce, dice, both")
+    bce = F.binary_cross_entropy_with_logits(logits, target) if kind != "dice" else 0.0
+    return bce + (soft_dice_loss(logits, target) if kind != "bce" else 0.0)
+
+
+def step(model, batch, loss="both"):
+    """One step for `dlp.fit`. batch: images (N, C, H, W), masks (N, 1, H, W)."""
+    images, masks = batch
+    return {"loss": segmentation_loss(model(images), masks, loss)}
+
+# %%
+def train(model, pairs, epochs, loss="both", lr=4e-3, batch=16, seed=0, evaluate=None):
+    """Train on `pairs`; return the history. evaluate: called every third epoch."""
+    loader = DataLoader(pairs, batch, shuffle=True, drop_last=len(pairs) > batch)
+    options = {"lr": lr, "weight_decay": 1e-4, "schedule": "cosine", "warmup": 50}
+    options |= {"clip": 1.0, "channels_last": True, "seed": seed, "progress": False}
+    options |= {"evaluate": evaluate, "evaluate_every": 3}
+    return dlp.fit(
+        model, lambda m, b: step(m, b, loss), loader, epochs=epochs, **options
+    )
+
+
+@torch.no_grad()
+def predict(model, pairs, batch=50):
+    """Logits (n, 1, H, W) for all pairs, on the cpu, in evaluation mode."""
+    device = next(model.parameters()).device
+    model.eval()
+    loader = DataLoader(pairs, batch)
+    return torch.cat([model(images.to(device)).cpu() for images, _ in loader])
+
+# %%
+def double_conv(inputs, outputs):
+    """Two times 3×3 convolution, batch norm, ReLU; the size stays."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    )
+
+# %%
+class FCN(nn.Module):
+    """Down by 2**stages, one logit for each place of that grid, enlarged bilinearly."""
+
+    def __init__(self, width, stages, channels=3):
+        super().__init__()
+        widths = [width * 2 ** min(i, 3) for i in range(stages + 1)]
+        pairs = zip([channels, *widths], widths, strict=False)
+        self.down = nn.ModuleList(double_conv(a, b) for a, b in pairs)
+        self.head = nn.Conv2d(widths[-1], 1, 1)
+
+    def coarse(self, x):
+        """Logits (N, 1, H / 2**stages, W / 2**stages)."""
+        for i, convs in enumerate(self.down):
+            x = convs(F.max_pool2d(x, 2) if i else x)
+        return self.head(x)
+
+    def forward(self, x):
+        return F.interpolate(self.coarse(x), size=x.shape[-2:], mode="bilinear")
+
+# %%
+def enlarge(inputs, outputs, up):
+    """A layer that doubles height and width. up: "transposed" or "resize"."""
+    if up == "transposed":
+        return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+    if up == "resize":
+        resize = nn.Upsample(scale_factor=2, mode="bilinear")
+        return nn.Sequential(resize, nn.Conv2d(inputs, outputs, 3, padding=1))
+    raise ValueError(f"no way up called {up!r}; there are transposed and resize")
+
+# %%
+class UNet(nn.Module):
+    """U-Net with padding, for H and W multiples of 16. skips=False: zeros for skips."""
+
+    def __init__(self, width, channels=3, up="transposed", skips=True):
+        super().__init__()
+        widths = [width * 2**i for i in range(5)]
+        steps = list(pairwise(widths))  # (finer, coarser), four
+        self.skips = skips
+        self.down = nn.ModuleList(
+            double_conv(a, b) for a, b in [(channels, width), *steps]
+        )
+        self.up = nn.ModuleList(enlarge(b, a, up) for a, b in steps)
+        self.merge = nn.ModuleList(double_conv(2 * a, a) for a in widths[:-1])
+        self.head = nn.Conv2d(width, 1, 1)
+
+    def forward(self, x):
+        if x.shape[-1] % 16 or x.shape[-2] % 16:
+            raise ValueError(f"{tuple(x.shape[-2:])}: pad to multiples of 16")
+        kept = []
+        for i, convs in enumerate(self.down):
+            x = convs(F.max_pool2d(x, 2) if i else x)  # (N, 2^i w, H / 2^i, W / 2^i)
+            kept.append(x)
+        for i in reversed(range(4)):
+            skip = kept[i] if self.skips else torch.zeros_like(kept[i])
+            x = self.merge[i](torch.cat([skip, self.up[i](x)], dim=1))  # (N, 2^i w, …)
+        return self.head(x)  # (N, 1, H, W)
+
+# %%
+class BasicBlock(nn.Module):
+    """ReLU(x + F(x)). Source: def-segmentation-residual."""
+
+    def __init__(self, inputs, outputs, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride != 1 or inputs != outputs:
+            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+# %%
+class ResNetEncoder(nn.Module):
+    """ResNet without classifier, named as torchvision's: features at strides 4 to 32."""
+
+    def __init__(self, stem=64, blocks=(3, 4, 6, 3), channels=3, stride=2):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, stem, 7, stride, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.layer1 = self.stage(stem, stem, blocks[0], stride=1)
+        self.layer2 = self.stage(stem, 2 * stem, blocks[1], stride=2)
+        self.layer3 = self.stage(2 * stem, 4 * stem, blocks[2], stride=2)
+        self.layer4 = self.stage(4 * stem, 8 * stem, blocks[3], stride=2)
+
+    @staticmethod
+    def stage(inputs, outputs, count, stride):
+        rest = [BasicBlock(outputs, outputs) for _ in range(count - 1)]
+        return nn.Sequential(BasicBlock(inputs, outputs, stride), *rest)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        features = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            features.append(x)
+        return features  # (N, c, H/4, W/4), (N, 2c, H/8, W/8), …, (N, 8c, H/32, W/32)
+
+# %%
+class CBAM(nn.Module):
+    """Weights for channels, then for places; (N, C, H, W) in and out."""
+
+    def __init__(self, channels, reduction=8, kernel=7):
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels)
+        )
+        self.spatial = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x):
+        channel = self.mlp(x.mean(dim=(2, 3))) + self.mlp(x.amax(dim=(2, 3)))  # (N, C)
+        x = x * torch.sigmoid(channel)[:, :, None, None]
+        both = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
+        return x * torch.sigmoid(self.spatial(both))  # weights (N, 1, H, W)
+
+# %%
+class UpBlock(nn.Module):
+    """Resize by `scale`, convolve 3×3, batch norm, ReLU, attention."""
+
+    def __init__(self, inputs, outputs, scale=2):
+        super().__init__()
+        self.scale = scale
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+        self.attention = CBAM(outputs)
+
+    def forward(self, x):
+        if self.scale > 1:
+            x = F.interpolate(x, scale_factor=self.scale, mode="bilinear")
+        return self.attention(F.relu(self.bn(self.conv(x))))
+
+# %%
+class ResNetUNet(nn.Module):
+    """ResNet34-U-Net in the lab's widths, for sides that are multiples of 16 · stride."""
+
+    def __init__(self, stem=64, blocks=(3, 4, 6, 3), bridge=256, decoder=32, stride=2):
+        super().__init__()
+        self.encoder = ResNetEncoder(stem, blocks, stride=stride)
+        skips = [8 * stem, 4 * stem, 2 * stem, stem]  # 512, 256, 128, 64
+        conv = nn.Conv2d(skips[0], bridge, 3, padding=1, bias=False)
+        self.bridge = nn.Sequential(conv, nn.BatchNorm2d(bridge), nn.ReLU())
+        below = [bridge, decoder, decoder, decoder]
+        pairs = zip(below, skips, strict=True)
+        self.up = nn.ModuleList(UpBlock(a + b, decoder) for a, b in pairs)
+        self.last = UpBlock(decoder, decoder, scale=stride)  # undoes the stem's stride
+        self.head = nn.Conv2d(decoder, 1, 1)
+
+    def forward(self, x):
+        least = 16 * self.last.scale
+        if x.shape[-1] % least or x.shape[-2] % least:
+            raise ValueError(f"{tuple(x.shape[-2:])}: pad to multiples of {least}")
+        skips = self.encoder(x)
+        x = self.bridge(skips[-1])  # (N, bridge, H/32, W/32)
+        for up, skip in zip(self.up, reversed(skips), strict=True):
+            x = up(torch.cat([x, skip], dim=1))  # (N, decoder, H/16, W/16), …
+        return self.head(self.last(x))  # (N, 1, H, W)
+
+# %%
+def build(config, name="unet"):
+    """The network called "fcn", "unet" or "resnet" in the sizes of a `Config`."""
+    if name == "fcn":
+        return FCN(config.width, config.stages)
+    if name == "unet":
+        return UNet(config.width)
+    if name == "resnet":
+        widths = config.stem, config.blocks, config.bridge, config.decoder
+        return ResNetUNet(*widths, stride=config.stride)
+    raise ValueError(f"no network called {name!r}; there are fcn, unet and resnet")
+
+
+def example_batch(config, device):
+    """Random images and masks in the form of a batch."""
+    images = torch.randn(2, 3, config.size, config.size, device=device)
+    return images, (images[:, :1] > 0).float()
+
+# %%
+def tile_weight(start, tile, length, margin=0):
+    """Hat min(i + 1, tile - i), zero in a margin, but for the picture's own borders."""
+    i = torch.arange(tile)
+    inside = (i >= margin) | (start == 0)
+    inside &= (i < tile - margin) | (start + tile == length)
+    return torch.minimum(i + 1, tile - i) * inside
+
+# %%
+@torch.no_grad()
+def tiled(model, image, tile=64, overlap=0, margin=0):
+    """Logits (H, W) of image (C, H, W), tile by tile. Source: def-segmentation-blend.
+
+    overlap: pixels that neighbors share, at least 2 · margin; 0: side by side.
+    """
+    device = next(model.parameters()).device
+    total, weights = torch.zeros(2, *image.shape[-2:])
+    starts = []
+    for length in image.shape[-2:]:
+        inner = range(0, length - tile, tile - overlap)
+        starts.append([*inner, length - tile])
+    model.eval()
+    for top in starts[0]:
+        for left in starts[1]:
+            part = image[None, :, top : top + tile, left : left + tile].to(device)
+            rows = tile_weight(top, tile, image.shape[-2], margin)
+            columns = tile_weight(left, tile, image.shape[-1], margin)
+            weight = rows[:, None] * columns
+            where = slice(top, top + tile), slice(left, left + tile)
+            total[where] += weight * model(part)[0, 0].cpu()
+            weights[where] += weight
+    return total / weights

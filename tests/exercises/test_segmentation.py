@@ -1,0 +1,274 @@
+"""The exercises of the chapter on segmentation: wrong answers that readers give, and the hint each must get."""
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn import functional as F
+
+
+def sums(prediction, target):
+    return (prediction & target).sum(axis=(1, 2)), prediction.sum(axis=(1, 2)) + target.sum(axis=(1, 2))
+
+
+def dice_without_empty(prediction, target):
+    overlap, total = sums(prediction, target)
+    return 2 * overlap / np.maximum(total, 1)
+
+
+def dividing_by_nothing(prediction, target):
+    overlap, total = sums(prediction, target)
+    with np.errstate(all="ignore"):
+        return 2 * overlap / total
+
+
+def smoothed(prediction, target):
+    overlap, total = sums(prediction, target)
+    return (2 * overlap + 1) / (total + 1)
+
+
+def jaccard(prediction, target):
+    union = (prediction | target).sum(axis=(1, 2))
+    return np.where(union > 0, sums(prediction, target)[0] / np.maximum(union, 1), 1.0)
+
+
+def gradient(p, g, eps=1.0, twice=2.0, inside=True):
+    U = p.sum() + g.sum() + eps
+    D = (2 * (p * g).sum() + eps) / U
+    return (inside * D - twice * g) / U
+
+
+def stamps(y, w, stride=1, padding=0, add=True, sign=1):
+    out = np.zeros((len(y) - 1) * stride + len(w))
+    for o in range(len(y)):
+        for k in range(len(w)):
+            out[o * stride + k] = y[o] * w[k] + add * out[o * stride + k]
+    if sign < 0:
+        return np.concatenate([np.zeros(padding), out, np.zeros(padding)])
+    return out[padding : len(out) - padding]
+
+
+def field(layers, add=0, before=False):
+    r, j = 1, 1
+    for kernel, stride in layers:
+        j = j * stride if before else j
+        r += (kernel - 1 + add) * j
+        j = j if before else j * stride
+    return r
+
+
+def stitched(tiles, corners, shape, weight, divide=True, last=False):
+    total, weights, size = np.zeros(shape), np.zeros(shape), tiles.shape[1]
+    for tile, (top, left) in zip(tiles, corners, strict=True):
+        for i in range(size):
+            for j in range(size):
+                w = weight(i, j, size)
+                total[top + i, left + j] = w * tile[i, j] + (not last) * total[top + i, left + j]
+                weights[top + i, left + j] = w + (not last) * weights[top + i, left + j]
+    return total / weights if divide else total
+
+
+def hat(i, size):
+    return min(i + 1, size - i)
+
+
+def both(i, j, size):
+    return hat(i, size) * hat(j, size)
+
+
+def connected(mask):
+    return ndimage.label(mask)[0]
+
+
+def crumbs(mask):
+    """Every little summit of the rough distance is a seed: too many."""
+    height = ndimage.distance_transform_edt(mask)
+    seeds, count = ndimage.label((height == ndimage.maximum_filter(height, size=3)) & mask)
+    if not count:
+        return seeds
+    nearest = ndimage.distance_transform_edt(seeds == 0, return_distances=False, return_indices=True)
+    return seeds[tuple(nearest)] * mask
+
+
+def outside(mask):
+    return ndimage.label(ndimage.binary_dilation(mask))[0]
+
+
+def scores(logits, target, threshold=0.0, empty=1.0):
+    prediction = (logits > threshold).to(target.dtype)
+    overlap = (prediction * target).sum(dim=(1, 2, 3))
+    total = prediction.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
+    return torch.where(total > 0, 2 * overlap / total.clamp(min=1), torch.full_like(total, empty))
+
+
+def pixel_accuracy(logits, target):
+    prediction = (logits > 0).to(target.dtype)
+    return (prediction == target).sum() * 2 / (2 * target.numel())
+
+
+def in_one_pot(logits, target):
+    prediction = (logits > 0).to(target.dtype)
+    return 2 * (prediction * target).sum() / (prediction.sum() + target.sum())
+
+
+def two_draws(image, mask, draw_field, warp):
+    return warp(image, draw_field(), "bilinear"), warp(mask, draw_field(), "nearest")
+
+
+def one_draw(image, mask, draw_field, warp, modes=("bilinear", "nearest")):
+    drawn = draw_field()
+    return warp(image, drawn, modes[0]), warp(mask, drawn, modes[1])
+
+
+def idle_draw(image, mask, draw_field, warp):
+    draw_field()
+    return one_draw(image, mask, draw_field, warp)
+
+
+def pair(image, mask, size, align=False, mode="nearest-exact", image_mode="bilinear"):
+    setting = {"align_corners": align} if image_mode == "bilinear" else {}
+    return F.interpolate(image, size, mode=image_mode, **setting), F.interpolate(mask, size, mode=mode)
+
+
+def without_eval(model, images):
+    with torch.no_grad():
+        return model(images) > 0
+
+
+def left_in_eval(model, images):
+    model.eval()
+    with torch.no_grad():
+        return model(images) > 0
+
+
+def always_back_to_training(model, images):
+    masks = left_in_eval(model, images)
+    model.train()
+    return masks
+
+
+def with_gradients(model, images):
+    training = model.training
+    model.eval()
+    masks = model(images) > 0
+    model.train(training)
+    return masks
+
+
+def without_threshold(model, images):
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        logits = model(images)
+    model.train(training)
+    return torch.sigmoid(logits) > 0.6
+
+
+# id: [(wrong answer, part of the hint that it must get)]
+WRONG = {
+    "seg-accuracy": [
+        (0.7, "from D to J"),
+        (0.97, "pixel accuracy"),
+        (0.3, "1 - D"),
+        (0.5, "sum of both shares"),
+        (0.8235, "which of the two is smaller"),
+    ],
+    "seg-checkerboard": [(1.5, "one axis"), (9, "least visited"), (4, "kernel 3"), (2, "one axis first")],
+    "seg-dice": [
+        (lambda p, t: (p == t).mean(axis=(1, 2)), "background"),
+        (dice_without_empty, "agree perfectly"),
+        (dividing_by_nothing, "0/0"),
+        (jaccard, "IoU"),
+        (smoothed, "smoothing"),
+        (
+            lambda p, t: float(np.mean(np.where(sums(p, t)[1] > 0, dice_without_empty(p, t), 1))),
+            "not their mean",
+        ),
+        (lambda p, t: float(2 * (p & t).sum() / (p.sum() + t.sum())), "over which axes"),
+    ],
+    "seg-gradient": [
+        (lambda p, g, eps=1.0: -gradient(p, g, eps), "The sign"),
+        (lambda p, g, eps=1.0: gradient(p, g, eps, inside=False), "quotient rule"),
+        (lambda p, g, eps=1.0: gradient(p, g, 1.0), "not always 1"),
+        (lambda p, g, eps=1.0: gradient(p, g, 0.0), "Where is eps"),
+        (lambda p, g, eps=1.0: gradient(p, g, eps, twice=1.0), "stands twice"),
+        (lambda p, g, eps=1.0: gradient(p, g, eps) * p * (1 - p), "in the probabilities"),
+        (lambda p, g, eps=1.0: gradient(p, g, eps) / p.size, "no mean over pixels"),
+    ],
+    "seg-transpose": [
+        (lambda y, w, stride=1, padding=0: stamps(y, w[::-1], stride, padding), "reversed"),
+        (lambda y, w, stride=1, padding=0: stamps(y, w, stride, padding, add=False), "overwrites"),
+        (lambda y, w, stride=1, padding=0: stamps(y, w, stride), "padding is missing"),
+        (lambda y, w, stride=1, padding=0: stamps(y, w, stride, padding, sign=-1), "shorter, not longer"),
+        (lambda y, w, stride=1, padding=0: stamps(y, w, 1, padding), "distance between two stamps"),
+        (lambda y, w, stride=1, padding=0: stamps(y, w, stride, padding)[:-1], "Look at the size"),
+    ],
+    "seg-receptive": [
+        (lambda layers: field(layers, before=True), "own stride"),
+        (lambda layers: field(layers, add=1), "more"),
+        (lambda layers: 1 + sum(k - 1 for k, _ in layers), "how far apart"),
+        (lambda layers: field(layers) - 1, "sees itself"),
+        (lambda layers: int(np.prod([s for _, s in layers])), "the jump"),
+    ],
+    "seg-tiling": [
+        (lambda t, c, s: stitched(t, c, s, lambda i, j, n: 1), "Where is the hat"),
+        (lambda t, c, s: stitched(t, c, s, lambda i, j, n: 1, divide=False), "values are added"),
+        (lambda t, c, s: stitched(t, c, s, both, divide=False), "do not sum to one"),
+        (lambda t, c, s: stitched(t, c, s, both, last=True), "last tile wins"),
+        (lambda t, c, s: stitched(t, c, s, lambda i, j, n: min(hat(i, n), hat(j, n))), "not the smaller one"),
+    ],
+    "seg-threshold": [(0.5, "does not count the background"), (0.1, "above"), (0.68, "Too large")],
+    "seg-instances": [
+        (connected, "share a label"),
+        (crumbs, "fall apart"),
+        (lambda mask: mask.copy(), "A number for each nucleus"),
+        (outside, "0 outside"),
+    ],
+    "seg-zoo-accuracy": [
+        (pixel_accuracy, "That is the bug"),
+        (in_one_pot, "Dice of each picture first"),
+        (lambda z, y: scores(z, y, empty=0.0).mean(), "Two empty masks"),
+        (lambda z, y: scores(z, y, threshold=0.5).mean(), "0.62"),
+        (lambda z, y: scores(z, y).sum(), "not the sum"),
+    ],
+    "seg-zoo-elastic": [
+        (two_draws, "How often is draw_field called"),
+        (lambda i, m, d, w: one_draw(i, m, d, w, ("bilinear", "bilinear")), "halfway between two labels"),
+        (lambda i, m, d, w: one_draw(i, m, d, w, ("nearest", "nearest")), "may be interpolated"),
+        (lambda i, m, d, w: one_draw(i, m, d, w)[::-1], "image first"),
+        (idle_draw, "One draw"),
+    ],
+    "seg-zoo-bicubic": [
+        (lambda m, s: F.interpolate(m, s, mode="bicubic").round(), "Labels are names"),
+        (lambda m, s: F.interpolate(m, s, mode="bilinear"), "Labels are names"),
+        (
+            lambda m, s: torch.where(F.interpolate(m, s, mode="bilinear") > 2, 3.0, 1.0),
+            "not for three",
+        ),
+    ],
+    "seg-zoo-sigmoid": [
+        (lambda z: torch.sigmoid(torch.sigmoid(z)) > 0.5, "smallest value"),
+        (lambda z: z > 0.5, "logit of one half"),
+        (lambda z: z < 0, "exchanged"),
+        (lambda z: (z > 0).float(), "booleans"),
+    ],
+    "seg-zoo-average": [
+        (lambda batches: sum(b.mean() for b in batches) / sum(len(b) for b in batches), "That is the bug"),
+        (lambda batches: sum(b.mean() for b in batches) / len(batches), "full one"),
+        (lambda batches: sum(b.sum() for b in batches) / len(batches), "division by batches"),
+        (lambda batches: np.concatenate(batches).sum(), "not the sum"),
+    ],
+    "seg-zoo-align": [
+        (lambda i, m, s: pair(i, m, s, align=True, mode="nearest"), "centers of its corner pixels"),
+        (lambda i, m, s: pair(i, m, s, align=True), "centers of its corner pixels"),
+        (lambda i, m, s: pair(i, m, s, mode="nearest"), "same half pixel"),
+        (lambda i, m, s: pair(i, m, s, mode="bilinear"), "invents none"),
+        (lambda i, m, s: pair(i, m, s, image_mode="nearest-exact"), "may be interpolated"),
+    ],
+    "seg-zoo-eval": [
+        (without_eval, "Which switch"),
+        (left_in_eval, "middle of training"),
+        (always_back_to_training, "middle of training"),
+        (with_gradients, "no_grad"),
+        (without_threshold, "logit is above 0"),
+    ],
+}
