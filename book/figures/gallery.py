@@ -2,7 +2,7 @@
 
 import math
 
-from _svg import BLUE, GRAY, GREEN, INK, ORANGE, PALE, SKY, VERMILLION, Drawing, Noise, write
+from _svg import BLUE, GRAY, GREEN, ORANGE, PALE, SKY, VERMILLION, Drawing, Noise, write
 
 W, H = 320, 180
 
