@@ -1,9 +1,10 @@
 """Train the networks that the lab video_generation ships: `make weights STEM=video_generation`.
 
 Three CVAEs of the lab's cpu configuration, on the ten training clips: `deterministic`, then longer films on its
-own frames only, then shorter ones from cameras all round; `stochastic` (drifting light, wind); and `no_past` (calm world; its decoder
-does not see the previous frame). Stored as one file of half-precision numbers, named `<network>.<parameter>`; a
-line on each run goes to the log beside this script. Name runs to do them alone; the rest stays as it is stored.
+own frames only, then shorter ones from cameras all round; `stochastic` (drifting light, wind); and `no_past`
+(calm world; its decoder does not see the previous frame). Stored as one file of half-precision numbers, named
+`<network>.<parameter>`; a line on each run goes to the log beside this script. Name runs to do them alone; the
+rest stays as it is stored.
 """
 
 import datetime
