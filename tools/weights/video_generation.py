@@ -25,9 +25,7 @@ LOOKS = 6
 CAMERAS = (0, 25, 45, 85, 110, 140, 180, 205, 225, 265, 310)  # degrees; the test cameras stand at 65 and 245
 MORE = (0, 20, 40, 55, 80, 100, 120, 140, 160, 180, 200, 220, 235, 260, 285, 310, 335)
 CALM, DRIFT = motion.World(), motion.World(light=0.15, wind=0.9, memory=0.7)
-RING = tuple(
-    a for a in range(0, 360, 10) if min(abs(a - 65), abs(a - 245)) > 10
-)  # every 10, but near the tests
+RING = tuple(a for a in range(0, 360, 10) if min(abs(a - 65), abs(a - 245)) > 10)
 OWN = {"ratio": lambda done: 0.0, "lr": 1e-3, "batch": 3, "length": 11}
 MIXED = {"ratio": lambda done: 0.3, "lr": 2e-3, "batch": 4, "length": 7}
 RUNS = {  # name: (network, goes on from it, steps, world, cameras, configuration, options of the training)
