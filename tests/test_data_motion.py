@@ -146,6 +146,34 @@ def test_left_mirrors_right():
     assert np.allclose(sides[0] * (1, 1, -1), sides[1])
 
 
+def test_twice_mirrored_is_the_motion_itself():
+    clip = motion.stand_in(frames=12)["walk"]
+    mirror = motion.mirrored(clip)
+    right, left = (motion.JOINTS.index(f"{side}_ankle") for side in ("right", "left"))
+    assert np.allclose(mirror.positions[:, left], clip.positions[:, right] * (1, 1, -1))
+    posed = motion.forward_kinematics(mirror.positions[:, 0], motion.local_rotations(mirror))
+    assert np.allclose(posed[0], mirror.positions) and np.allclose(posed[1], mirror.rotations)
+    assert np.allclose(motion.mirrored(mirror).positions, clip.positions)
+
+
+def test_variations_are_made_of_training_clips_only():
+    clips = motion.stand_in(frames=12)
+    only = {name: clips[name] for name in motion.SPLIT["train"]}
+    made = motion.variations(only, 4, seed=1)
+    for clip, same in zip(made, motion.variations(clips, 4, seed=1), strict=True):
+        assert not clip.real and np.array_equal(clip.positions, same.positions)
+        bones = [clip.positions[:, j] - clip.positions[:, p] for j, p in enumerate(motion.PARENTS) if p >= 0]
+        lengths = np.linalg.norm(bones, axis=-1)
+        assert np.allclose(lengths, np.linalg.norm(motion.OFFSETS[1:], axis=1)[:, None])
+    legs = motion.JOINTS.index("left_knee")
+    still = motion.variations(clips, 40, sway=0.0)
+    known = [motion.local_rotations(c)[:, legs] for n in only for c in (clips[n], motion.mirrored(clips[n]))]
+    for clip in still:  # the legs of each are those of a training clip, or of its mirror image
+        bent = motion.local_rotations(clip)[:, legs]
+        assert min(abs(bent - other).max() for other in known) < 1e-9
+    assert not np.allclose(made[0].positions, made[1].positions)
+
+
 def test_without_a_network_gaits_stand_in_and_say_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DLP_HOME", str(tmp_path))
     with fetch.no_downloads():

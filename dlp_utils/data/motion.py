@@ -39,6 +39,7 @@ JOINTS = tuple(name for name, *_ in SKELETON)
 PARENTS = tuple(JOINTS.index(parent) if parent else -1 for _, parent, _ in SKELETON)
 OFFSETS = np.array([offset for *_, offset in SKELETON])
 HINGES = ("right_knee", "right_elbow", "left_knee", "left_elbow")  # one angle about z; the others are free
+UPPER = ("chest", "neck", "shoulder", "elbow", "wrist")
 _ORDER = JOINTS[:8] + JOINTS[9:14]  # of the rotations in a row of a file; wrists are fixed
 
 # Whole clips are held out. The three test clips last at least 61 frames.
@@ -179,6 +180,53 @@ def forward_kinematics(root, local):
             positions[:, joint] = positions[:, parent] + rotations[:, parent] @ OFFSETS[joint]
             rotations[:, joint] = rotations[:, parent] @ local[:, joint]
     return positions, rotations
+
+
+def local_rotations(clip):
+    """Rotations of each joint relative to its parent, (T, 15, 3, 3): what `forward_kinematics` takes."""
+    parents = np.array([max(parent, 0) for parent in PARENTS])
+    local = clip.rotations[:, parents].swapaxes(-1, -2) @ clip.rotations
+    local[:, 0] = clip.rotations[:, 0]
+    return local
+
+
+def mirrored(clip):
+    """The same motion in a mirror: left and right change places. Twice mirrored is the clip itself."""
+    mirror = np.diag([1.0, 1.0, -1.0])
+    sides = {"right": "left", "left": "right"}
+    names = ("_".join(sides.get(word, word) for word in name.split("_")) for name in JOINTS)
+    swap = [JOINTS.index(name) for name in names]
+    rotations = mirror @ clip.rotations[:, swap] @ mirror
+    return Clip(clip.name, clip.positions[:, swap] @ mirror, rotations, clip.real)
+
+
+def variations(clips, count, seed=0, sway=0.5):
+    """Return `count` GENERATED clips out of the training clips: the legs and path of one, the trunk and arms of another.
+
+    Half of each pair is mirrored by the toss of a coin, and shoulders and elbows sway slowly by random angles about
+    random axes, of standard deviation `sway` in radians. Validation and test clips are never used.
+    """
+    rng = np.random.default_rng([13, seed])
+    upper = [j for j, name in enumerate(JOINTS) if name.split("_")[-1] in UPPER]
+    made = []
+    for number in range(count):
+        legs, arms = (clips[rng.choice(SPLIT["train"])] for _ in range(2))
+        legs, arms = (mirrored(clip) if rng.random() < 0.5 else clip for clip in (legs, arms))
+        frames = min(len(legs), len(arms))
+        first, second = (int(rng.integers(len(clip) - frames + 1)) for clip in (legs, arms))
+        local = local_rotations(legs)[first : first + frames]
+        local[:, upper] = local_rotations(arms)[second : second + frames][:, upper]
+        seconds = np.arange(frames) / FPS
+        for joint in (j for j in upper if JOINTS[j].endswith(("shoulder", "elbow"))):
+            axis = rng.normal(size=3)
+            axis /= np.linalg.norm(axis)
+            rate, phase = rng.uniform(1, 5), rng.uniform(0, 2 * np.pi)  # radians a second, radians
+            half = rng.normal() * sway * np.sin(rate * seconds + phase) / np.sqrt(2)
+            q = np.concatenate([np.cos(half)[:, None], np.sin(half)[:, None] * axis], axis=1)
+            local[:, joint] = local[:, joint] @ rotation_matrices(q)
+        root = legs.positions[first : first + frames, 0]
+        made.append(Clip(f"variation_{number}", *forward_kinematics(root, local), real=False))
+    return made
 
 
 def stand_in(frames=75):
