@@ -160,3 +160,24 @@ def test_shipped_weights():
         ValueError, match=r"no network 'sharp' in .*; it holds deterministic, no_past, stochastic"
     ):
         lab.load_shipped("sharp")
+
+
+def test_a_cut_longer_than_its_video_is_refused():
+    video = torch.zeros(4, 3, 32, 64, dtype=torch.uint8)
+    frames, _ = lab.random_cut(np.random.default_rng(0), video, video, 4, 1, 0)
+    assert len(frames) == 4
+    with pytest.raises(ValueError, match="no cut of 5 frames in a video of 4"):
+        lab.random_cut(np.random.default_rng(0), video, video, 5, 1, 0)
+
+
+def test_a_rollout_wants_a_latent_that_it_knows(batch):
+    frames, poses = batch
+    model = network()
+    with pytest.raises(ValueError, match="not 'Zero'"):
+        lab.rollout(model, frames[:, 0], poses[:, 1:], "Zero")
+    for truth in (None, frames):  # none, and one that begins with the first frame
+        with pytest.raises(ValueError, match="the same shape as poses"):
+            lab.rollout(model, frames[:, 0], poses[:, 1:], "posterior", truth)
+    still = [lab.rollout(model, frames[:, 0], poses[:, 1:], "zero", seed=seed) for seed in (0, 1)]
+    dice = [lab.rollout(model, frames[:, 0], poses[:, 1:], seed=seed) for seed in (0, 1)]
+    assert torch.equal(*still) and not torch.equal(*dice)

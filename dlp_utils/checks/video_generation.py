@@ -29,7 +29,15 @@ number(
         (0.05**2 / VALUES, "Look at the likelihood again: there is a 2 in front of σ²."),
         (2 * 0.05 / VALUES, "σ is the standard deviation. The likelihood has its square."),
         (2 * 0.05**2, "That would be right for a summed squared error. This one is averaged: over how many?"),
-        (2 * 0.05**2 / LATENTS, "You divided by the number of latents. Which of the two terms is averaged?"),
+        (
+            2 * 0.05**2 / LATENTS,
+            "Is the 2 on the right side of the fraction? Or did you divide by the number of latents, which are summed?",
+        ),
+        (2 * 0.05**2 / 1536, "You divided by the number of latents. Which of the two terms is averaged?"),
+        (
+            0.05**2 / 2,
+            "That would be right for a summed squared error, but for the 2. This one is averaged: over how many?",
+        ),
         (2 * 0.05**2 / (32 * 64), "A frame has three channels."),
         (VALUES / (2 * 0.05**2), "Turned round: that is the β that a weight of 1 stands for."),
         (1.0, "With a weight of 1 the loss assumes a noise of 55. Which weight assumes 0.05?"),
@@ -149,6 +157,11 @@ def _check_sample(sample, rng):
         hint = ""
         for wrong, text in (
             (mu + torch.exp(log_var) * noise, "That multiplies the noise by the variance."),
+            (mu + torch.exp(2 * log_var) * noise, "Half of log s² is log s: divide by 2, do not multiply."),
+            (
+                mu + log_var / 2 * noise,
+                "Half of log_var is log s, still a logarithm: the noise wants s itself.",
+            ),
             (mu + log_var * noise, "log_var is a logarithm: what turns it into a standard deviation?"),
             (mu + scale, "Where is the noise?"),
             (mu, "Where is the noise?"),
@@ -416,6 +429,14 @@ def _padded(film):
     "video-zoo-reference",
     _film_cases,
     mistakes=[
+        (
+            lambda generated, truth: _db(_mse(generated, truth) + 1e-8),
+            "The constant under the logarithm caps the scale. Equal frames may score infinity.",
+        ),
+        (
+            lambda generated, truth: _db(_mse(generated, truth))[1:],
+            "One number for each of the T frames: none is left out.",
+        ),
         (
             lambda generated, truth: _db(_mse(generated[1:], generated[:-1])),
             "That is the bug: the reference is the generated frame before. A film that freezes would score infinity.",

@@ -188,6 +188,8 @@ def free_running(model, frames, poses, z, ratio):
 def random_cut(rng, frames, poses, length, stride, shift):
     """One random cut of a video, (length, 3, H, W) twice; see `Clips`."""
     longest = (len(frames) - 1) // (length - 1)
+    if longest < 1:
+        raise ValueError(f"no cut of {length} frames in a video of {len(frames)}")
     stride = min(int(rng.integers(1, stride + 1)), longest)
     start = int(rng.integers(len(frames) - stride * (length - 1)))
     times = start + stride * np.arange(length)
@@ -241,13 +243,15 @@ def rollout(model, first, poses, z="prior", truth=None, seed=0):
 
     z: "prior", "zero", or "posterior", which looks at the truth (B, T, 3, H, W).
     """
+    if z not in ("prior", "zero", "posterior"):
+        raise ValueError(f"z must be 'prior', 'zero' or 'posterior', not {z!r}")
+    if z == "posterior" and (truth is None or truth.shape != poses.shape):
+        raise ValueError("posterior latents need the truth of the same shape as poses")
     generator = torch.Generator().manual_seed(seed)
     previous, film = first, []
     for t in range(poses.shape[1]):
-        draw = prior(model, poses[:, t], generator)
-        if z == "zero":
-            draw = torch.zeros_like(draw)
-        elif z == "posterior":
+        draw = prior(model, poses[:, t], generator) * (z != "zero")
+        if z == "posterior":
             mu, log_var = model.posterior(truth[:, t], poses[:, t], previous)
             draw = mu + torch.exp(0.5 * log_var) * draw
         previous = model.decode(previous, poses[:, t], draw)
@@ -307,7 +311,7 @@ def measure(model, videos, frames=41):
     """KL (nats a frame), active latents, and PSNR (dB) of videos, as a dict of floats.
 
     step_*: the next frame from the true one before; film_*: a rollout; z from the
-    prior or the posterior. first: repeating the first frame.
+    prior or the posterior. first: repeating the first frame; copy: the true one before.
     """
     device, count = next(model.parameters()).device, min(frames, *map(len, videos))
     kinds = ([v.frames[:count] for v in videos], [v.poses[:count] for v in videos])
@@ -323,4 +327,5 @@ def measure(model, videos, frames=41):
         film = rollout(model, x[:, 0], c[:, 1:], name, x[:, 1:])
         found[f"film_{name}"] = psnr(film, x[:, 1:]).mean()
     found["first"] = psnr(x[:, :1], x[:, 1:]).mean()
+    found["copy"] = psnr(before, target).mean()
     return {name: float(value) for name, value in found.items()}

@@ -164,7 +164,9 @@ WRONG = {
         (1.0, "assumes a noise of 55"),
         (4.07e-7, "a 2 in front"),
         (0.005, "averaged"),
-        (2.03e-7, "number of latents"),
+        (2.03e-7, "right side of the fraction"),
+        (3.26e-6, "You divided by the number of latents"),
+        (0.00125, "but for the 2"),
         (1.63e-5, "likelihood has its square"),
         (1228800, "Turned round"),
     ],
@@ -180,6 +182,8 @@ WRONG = {
     ],
     "video-reparam": [
         (lambda mu, log_var, noise: mu + log_var.exp() * noise, "by the variance"),
+        (lambda mu, log_var, noise: mu + (2 * log_var).exp() * noise, "do not multiply"),
+        (lambda mu, log_var, noise: mu + log_var / 2 * noise, "still a logarithm"),
         (lambda mu, log_var, noise: mu + log_var * noise, "is a logarithm"),
         (lambda mu, log_var, noise: mu + (0.5 * log_var).exp() * torch.randn_like(mu), "draw none"),
         (lambda mu, log_var, noise: (mu + (0.5 * log_var).exp() * noise).detach(), "No detach"),
@@ -214,6 +218,8 @@ WRONG = {
     ],
     "video-zoo-reference": [
         (lambda film, truth: db(mse(film[1:], film[:-1])), "That is the bug"),
+        (lambda film, truth: db(mse(film, truth) + 1e-8), "caps the scale"),
+        (lambda film, truth: db(mse(film, truth))[1:], "none is left out"),
         (lambda film, truth: db(mse(film, torch.cat([film[:1], film])[:-1])), "That is the bug"),
         (lambda film, truth: db(mse(film[1:], truth[:-1])), "Off by one"),
         (lambda film, truth: db(mse(film, truth).mean()), "One number for the film"),
