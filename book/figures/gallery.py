@@ -2,7 +2,7 @@
 
 import math
 
-from _svg import BLUE, GRAY, INK, ORANGE, PALE, SKY, VERMILLION, Drawing, Noise, write
+from _svg import BLUE, GRAY, ORANGE, PALE, SKY, VERMILLION, Drawing, Noise, write
 
 W, H = 320, 180
 
@@ -38,18 +38,6 @@ def architectures(p):
         p.curve(f"M{x - 18},{100} C{x - 18},22 {x + 60},22 {x + 60},{100}", stroke=VERMILLION, line=3)
 
 
-def video_generation(p):
-    """A figure that walks from frame to frame."""
-    for k in range(4):
-        x, swing = 22 + 71 * k, 12 * math.cos(k * math.pi / 1.5)
-        p.rect(x, 46, 62, 88, radius=6, stroke=GRAY if k else BLUE, line=2 if k else 4)
-        cx = x + 20 + 7 * k
-        p.circle(cx, 66, 7, fill=INK)
-        p.path([(cx, 73), (cx, 98)], stroke=INK)
-        p.path([(cx - swing, 122), (cx, 98), (cx + swing, 122)], stroke=INK)
-        p.path([(cx + swing, 92), (cx, 80), (cx - swing, 92)], stroke=INK)
-
-
 def diffusion(p):
     """Noise that turns into a disk in four steps."""
     noise = Noise(5)
@@ -67,7 +55,6 @@ ICONS = (
     training,
     convolution,
     architectures,
-    video_generation,
     diffusion,
 )
 

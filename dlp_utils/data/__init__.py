@@ -13,8 +13,9 @@ from dataclasses import dataclass
 MODULES = [
     "toy",  # backpropagation: linear, xor, circles
     "eeg",  # eeg_classification: two real sets, a simulation
-    "cats",  # inpainting: generated cat faces, masks, the lab's folder
     "segmentation",  # segmentation: real nuclei, generated pets, the original pets
+    "motion",  # video_generation: motion-capture clips, rendered
+    "cats",  # inpainting: generated cat faces, masks, the lab's folder
 ]
 
 
