@@ -146,6 +146,17 @@ def test_empty_masks_agree_and_a_false_alarm_scores_zero():
         ] == [1, 0, 0, 1]
 
 
+def test_dice_takes_bool_masks_of_one_shape_only():
+    mask = torch.ones(2, 1, 4, 4, dtype=torch.bool)
+    for wrong in (255 * mask.byte(), mask.float()):  # 255 & 1 is 1: the score would be small and silent
+        for pair in ((wrong, mask), (mask, wrong), (wrong, wrong)):
+            with pytest.raises(TypeError, match=r"dice needs bool masks, not .*(uint8|float32)"):
+                lab.dice(*pair)
+    for score in (lab.dice, lab.iou):
+        with pytest.raises(ValueError, match=r"different shapes, \(2, 1, 4, 4\) and \(1, 1, 4, 4\)"):
+            score(mask, mask[:1])  # would be broadcast
+
+
 def test_soft_dice_meets_dice_at_certainty():
     guess, truth = pairs_of_masks()
     logits = torch.where(guess, 40.0, -40.0)
@@ -218,6 +229,22 @@ def test_pairs_give_floats_and_transform_both():
     assert torch.equal(flipped[0], x.flip(-1)) and torch.equal(flipped[1], y.flip(-1))
 
 
+def test_pairs_refuse_what_would_train_silently_wrong():
+    images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    masks = torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
+    assert len(lab.Pairs(images, masks)) == 4
+    for wrong in (masks[:3], masks[..., :16, :16], masks[:, 0], masks.expand(4, 3, 32, 32)):
+        with pytest.raises(ValueError, match=r"images \(4, 3, 32, 32\) and masks \(.*\) do not match"):
+            lab.Pairs(images, wrong)
+    with pytest.raises(TypeError, match=r"must be uint8, not torch.float32, torch.uint8"):
+        lab.Pairs(images / 255, masks)
+    with pytest.raises(TypeError, match=r"must be uint8, not torch.uint8, torch.int64"):
+        lab.Pairs(images, masks.long())
+    for top in (3, 255):  # a trimap; a mask in 0 and 255
+        with pytest.raises(ValueError, match=rf"masks hold 0 and 1, these hold up to {top}"):
+            lab.Pairs(images, masks + top)
+
+
 def test_pairs_draw_once_for_image_and_mask():
     half = torch.zeros(1, 1, 16, 16, dtype=torch.uint8)
     half[..., :8] = 1
@@ -267,6 +294,30 @@ def test_tiles_with_enough_margin_are_one_pass():
     exact = lab.tiled(model, image, tile=256, overlap=240, margin=112)
     torch.testing.assert_close(exact, whole, rtol=1e-4, atol=1e-5)
     assert (lab.tiled(model, image, tile=64, overlap=0)[:, 1:] - whole[:, 1:]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("side", "tile", "overlap", "margin", "what"),
+    [
+        (128, 64, 0, 16, "2 · margin <= overlap"),  # gaps between the tiles: 0 / 0
+        (128, 64, 100, 0, "overlap < tile"),
+        (128, 64, 64, 0, "overlap < tile"),
+        (48, 64, 0, 0, "tile <= side"),
+        (128, 64, -8, 0, "2 · margin <= overlap"),
+        (312, 256, 224, 112, r"\[0, 32, 56\], not all multiples of 16"),  # would be off by some logits
+    ],
+)
+def test_tilings_that_cannot_be_right_are_refused(side, tile, overlap, margin, what):
+    model = lab.UNet(2, channels=1)
+    with pytest.raises(ValueError, match=rf"side {side}, tile {tile}, .*{what}"):
+        lab.tiled(model, torch.randn(1, side, 320), tile, overlap, margin)
+
+
+def test_tiles_cover_a_side_to_its_border():
+    assert lab.tile_starts(150, 64) == [0, 64, 86]
+    assert lab.tile_starts(128, 64, 32) == [0, 32, 64]
+    assert lab.tile_starts(64, 64, 32) == [0]
+    assert lab.tile_starts(320, 256, 224, 112) == [0, 32, 64]
 
 
 @pytest.mark.parametrize("overlap", [0, 16, 32])

@@ -16,6 +16,8 @@ number(
         (2 * 0.7 / 1.7, "You took J for D: which of the two is smaller?"),
         (0.3, "That is 1 - D."),
         (1 - 0.03 / 0.06, "Divide by the sum of both shares of foreground, the true and the predicted one."),
+        (0.03 / 0.065, "That is the wrong part of the union, 1 - J."),
+        (53.85, "A share of one, not percent: IoU lies between 0 and 1."),
         (0.4 / 0.6, "The quotient of the two areas says nothing about where they lie. Use the accuracy."),
     ],
 )
@@ -33,6 +35,8 @@ number(
             "Count along one axis first: which of the five kernel entries reach an even place, which an odd one?",
         ),
         (1, "Does the stride divide the kernel?"),
+        (2.5, "5/2 is no count. Which of the five kernel entries reach an even place, which an odd one?"),
+        (6.25, "The square is right, 5/2 is not: counts are whole numbers. Which are they on one axis?"),
     ],
 )
 
@@ -75,6 +79,23 @@ def _iou(prediction, target):
     return np.where(union > 0, _sums(prediction, target)[0] / np.maximum(union, 1), 1.0)
 
 
+def _sum_of_booleans(prediction, target):
+    with np.errstate(all="ignore"):
+        return 2 * _sums(prediction, target)[0] / np.sum(prediction + target, axis=(1, 2))
+
+
+def _sum_of_booleans_or_one(prediction, target):
+    quotient = _sum_of_booleans(prediction, target)
+    return np.where(np.isnan(quotient), 1.0, quotient)
+
+
+_SMOOTHED = (
+    "A smoothing constant makes a loss differentiable. In a score it changes every value: "
+    "treat the empty case by itself."
+)
+_OR = "bool + bool is bool in NumPy: `prediction + target` is the union. Sum each of them, then add."
+
+
 def _pooled(prediction, target):
     total = prediction.sum() + target.sum()
     return float(2 * np.sum(prediction & target) / total) if total else 1.0
@@ -107,12 +128,21 @@ def _pooled(prediction, target):
             lambda prediction, target: (
                 (2 * _sums(prediction, target)[0] + 1) / (_sums(prediction, target)[1] + 1)
             ),
-            "A smoothing ε makes a loss differentiable. In a score it changes every value: treat the empty case by itself.",
+            _SMOOTHED,
         ),
         (
             lambda prediction, target: np.where(target.any(axis=(1, 2)), batch_dice(prediction, target), 1.0),
             "An empty truth with a prediction that is not empty is a false alarm. Its Dice is 0.",
         ),
+        (_sum_of_booleans, _OR),
+        (_sum_of_booleans_or_one, _OR),
+    ],
+    hints=[
+        (
+            lambda args, expected, got: isinstance(got, (list, tuple)),
+            "An array of them is wanted, not a list: np.array(…).",
+        ),
+        (lambda args, expected, got: np.max(np.abs(got - expected)) < 0.01, _SMOOTHED),
     ],
 )
 def batch_dice(prediction, target):
@@ -137,6 +167,11 @@ def _without_epsilon(p, g, eps=1.0):
     return (2 * (p * g).sum() / total - 2 * g) / total
 
 
+def _epsilon_below_only(p, g, eps=1.0):
+    U = _gradient_parts(p, g, eps)[0]
+    return (2 * (p * g).sum() / U - 2 * g) / U
+
+
 def _numerator_only(p, g, eps=1.0):
     return -2 * g / _gradient_parts(p, g, eps)[0]
 
@@ -156,6 +191,11 @@ def _default_epsilon(p, g, eps=1.0):
         (lambda p, g, eps=1.0: -dice_gradient(p, g, eps), "The sign: the loss is *1 minus* Dice."),
         (_numerator_only, "p stands in the denominator as well. What does the quotient rule say?"),
         (_without_epsilon, "Where is eps? It stands in the numerator and in the denominator."),
+        (_epsilon_below_only, "eps stands in the numerator of Dice as well, not only below."),
+        (
+            lambda p, g, eps=1.0: _gradient_parts(p, g, eps)[1] - 2 * g,
+            "The quotient rule divides by the square of the denominator. How often do you divide by U?",
+        ),
         (_default_epsilon, "eps is an argument, and not always 1."),
         (
             _in_the_logits,
@@ -266,6 +306,13 @@ def _field(layers, own=False, whole=False, jumps=True):
     return field
 
 
+def _backwards(layers):
+    field = 1
+    for kernel, stride in reversed(layers):
+        field = field * stride + kernel - 1
+    return field
+
+
 @exercise(
     "seg-receptive",
     _receptive_cases,
@@ -284,6 +331,10 @@ def _field(layers, own=False, whole=False, jumps=True):
         ),
         (lambda layers: _field(layers) - 1, "With no layer at all, a pixel sees itself: 1."),
         (lambda layers: _field(layers[::-1]), "The first layer of the list comes first."),
+        (
+            _backwards,
+            "Backwards works, too. But r windows side by side are r - 1 steps apart, not r: (r - 1)·stride + kernel.",
+        ),
         (
             lambda layers: int(np.prod([kernel for kernel, _ in layers])),
             "Two 3×3 convolutions in a row see 5 pixels, not 9: their windows overlap.",
@@ -363,6 +414,12 @@ def _square(size):
             ),
             "The weight in two dimensions is the product of the two hats, not their sum.",
         ),
+    ],
+    hints=[
+        (
+            lambda args, expected, got: np.isnan(got).any(),
+            "0/0: a pixel at the picture's border got the weight 0. The hat starts at 1.",
+        )
     ],
 )
 def stitch(tiles, corners, shape):
@@ -513,23 +570,30 @@ def _check_dice_score(dice_score, rng):
 
 @free_form("seg-zoo-elastic")
 def _check_augment(augment, rng):
+    import torch
+
+    image = torch.tensor(rng.uniform(size=(3, 6, 6)), dtype=torch.float32)
+    mask = torch.tensor(rng.choice([1.0, 2.0, 3.0], size=(1, 6, 6)), dtype=torch.float32)  # a trimap
     fields, calls = [], []
 
     def draw_field():
         fields.append(f"field {len(fields) + 1}")
         return fields[-1]
 
-    def warp(array, field, mode):
-        calls.append((array, field, mode))
-        return f"{array} by {field}, {mode}"
+    def bent(array, field):
+        return torch.roll(array, 1 + fields.index(field), dims=-1)
 
-    got = augment("image", "mask", draw_field, warp)
+    def warp(array, field, mode):
+        calls.append(({3: "image", 1: "mask"}.get(len(array), "something else"), field, mode))
+        return bent(array, field)
+
+    got = augment(image.clone(), mask.clone(), draw_field, warp)
     if not isinstance(got, (tuple, list)) or len(got) != 2:
-        raise Wrong(f"expected a pair (image, mask), got {got!r}.")
-    warped = {array: (field, mode) for array, field, mode in calls}
+        raise Wrong(f"expected a pair (image, mask), got {type(got).__name__}.")
+    warped = {name: (field, mode) for name, field, mode in calls}
     if set(warped) != {"image", "mask"} or len(calls) != 2:
         raise Wrong(
-            f"warp was called {len(calls)} times, on {', '.join(str(c[0]) for c in calls) or 'nothing'}.",
+            f"warp was called {len(calls)} times, on {', '.join(name for name, *_ in calls) or 'nothing'}.",
             "Once for the image and once for the mask.",
         )
     if warped["image"][0] != warped["mask"][0]:
@@ -542,15 +606,28 @@ def _check_augment(augment, rng):
     if warped["mask"][1] != "nearest":
         raise Wrong(
             f"the mask was warped with mode {warped['mask'][1]!r}.",
-            "What is halfway between two labels? Which mode invents none?",
+            "What is halfway between two labels? Which mode invents none? "
+            "(A threshold afterwards works for two labels; this mask has three.)",
         )
     if warped["image"][1] != "bilinear":
         raise Wrong(
             f"the image was warped with mode {warped['image'][1]!r}.",
             "Gray values may be interpolated, and look better for it.",
         )
-    if tuple(got) != tuple(f"{name} by {warped[name][0]}, {warped[name][1]}" for name in ("image", "mask")):
-        raise Wrong(f"returned {tuple(got)!r}.", "Return the warped image first, then the warped mask.")
+    expected = [bent(array, warped[name][0]) for name, array in (("image", image), ("mask", mask))]
+
+    def same(part, wanted):
+        return (
+            isinstance(part, torch.Tensor)
+            and part.shape == wanted.shape
+            and torch.equal(part.float(), wanted)
+        )
+
+    if same(got[0], expected[1]) and same(got[1], expected[0]):
+        raise Wrong("the mask comes first.", "Return the warped image first, then the warped mask.")
+    for name, part, wanted in zip(("image", "mask"), got, expected, strict=True):
+        if not same(part, wanted):
+            raise Wrong(f"the {name} that comes back is not the warped one.", "Return what warp returns.")
 
 
 def _trimap(rng, rows=7, columns=9):

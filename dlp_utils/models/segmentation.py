@@ -1,8 +1,9 @@
 """Generated from notebooks/segmentation.ipynb by `make export`: edit the notebook, not this file."""
 # %%
-__all__ = ['CONFIGS', 'Config', 'ElasticDeformation', 'Pairs', 'augmentation', 'dice', 'iou', 'soft_dice_loss',
+__all__ = ['CONFIGS', 'Config', 'ElasticDeformation', 'check_pairs', 'Pairs', 'augmentation', 'dice', 'iou', 'soft_dice_loss',
            'segmentation_loss', 'step', 'train', 'predict', 'double_conv', 'FCN', 'enlarge', 'UNet', 'BasicBlock',
-           'ResNetEncoder', 'CBAM', 'UpBlock', 'ResNetUNet', 'build', 'example_batch', 'tile_weight', 'tiled']
+           'ResNetEncoder', 'CBAM', 'UpBlock', 'ResNetUNet', 'build', 'example_batch', 'tile_weight', 'tile_starts',
+           'tiled']
 
 # %%
 from dataclasses import dataclass
@@ -70,6 +71,18 @@ class ElasticDeformation(v2.Transform):
         return tv_tensors.wrap(new, like=x)
 
 # %%
+def check_pairs(images, masks):
+    """Raise for images and masks that would train without a complaint, and wrongly."""
+    size, mask_size = tuple(images.shape), tuple(masks.shape)
+    if mask_size != (size[0], 1, *size[2:]):
+        raise ValueError(f"images {size} and masks {mask_size} do not match")
+    if not images.dtype == masks.dtype == torch.uint8:
+        types = f"{images.dtype}, {masks.dtype}"
+        raise TypeError(f"images and masks must be uint8, not {types}")
+    if masks.max() > 1:
+        raise ValueError(f"masks hold 0 and 1, these hold up to {masks.max()}")
+
+# %%
 class Pairs(Dataset):
     """Images uint8 (n, C, H, W) and masks uint8 (n, 1, H, W), transformed together.
 
@@ -79,6 +92,7 @@ class Pairs(Dataset):
     def __init__(self, images, masks, transform=None):
         self.images, self.masks = torch.as_tensor(images), torch.as_tensor(masks)
         self.transform = transform
+        check_pairs(self.images, self.masks)
 
     def __len__(self):
         return len(self.images)
@@ -86,13 +100,11 @@ class Pairs(Dataset):
     def __getitem__(self, i):
         image, mask = tv_tensors.Image(self.images[i]), tv_tensors.Mask(self.masks[i])
         if self.transform is not None:
-            image, mask = self.transform(
-                image, mask
-            )  # one call: both get the same draw
+            image, mask = self.transform(image, mask)  # one call, one draw for both
         image, mask = (t.as_subclass(torch.Tensor).float() for t in (image, mask))
         return image / 127.5 - 1, mask
 
-
+# %%
 def augmentation(elastic=10.0):
     """The transform of the training part: flips, elastic deformation (0: none), colors."""
     bend = [ElasticDeformation(elastic)] if elastic else []
@@ -102,6 +114,12 @@ def augmentation(elastic=10.0):
 # %%
 def dice(prediction, target):
     """Dice of bool masks (N, 1, H, W), float64 (N,). Source: def-segmentation-scores."""
+    if prediction.shape != target.shape:
+        sizes = tuple(prediction.shape), tuple(target.shape)
+        raise ValueError(f"masks of different shapes, {sizes[0]} and {sizes[1]}")
+    if not prediction.dtype == target.dtype == torch.bool:
+        types = f"{prediction.dtype} and {target.dtype}"
+        raise TypeError(f"dice needs bool masks, not {types}: compare first, z > 0")
     overlap = (prediction & target).sum(dim=(1, 2, 3)).double()
     total = prediction.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
     return torch.where(total > 0, 2 * overlap / total.clamp(min=1), 1.0)
@@ -359,19 +377,31 @@ def tile_weight(start, tile, length, margin=0):
     inside &= (i < tile - margin) | (start + tile == length)
     return torch.minimum(i + 1, tile - i) * inside
 
+
+def tile_starts(length, tile, overlap=0, margin=0):
+    """Where tiles begin on a side of `length`; the last one ends at the border.
+
+    ValueError for tiles that leave gaps or, with a margin, off the grid of the pooling.
+    """
+    sizes = f"side {length}, tile {tile}, overlap {overlap}, margin {margin}"
+    if not 0 <= 2 * margin <= overlap < tile <= length:
+        raise ValueError(f"{sizes}: it takes 2 · margin <= overlap < tile <= side")
+    starts = [*range(0, length - tile, tile - overlap), length - tile]
+    if margin and any(start % 16 for start in starts):
+        raise ValueError(f"{sizes}: tiles begin at {starts}, not all multiples of 16")
+    return starts
+
 # %%
 @torch.no_grad()
 def tiled(model, image, tile=64, overlap=0, margin=0):
     """Logits (H, W) of image (C, H, W), tile by tile. Source: def-segmentation-blend.
 
-    overlap: pixels that neighbors share, at least 2 · margin; 0: side by side.
+    overlap: pixels that neighbors share, at least 2 · margin; 0: side by side. margin:
+    thrown away where the picture goes on; then tiles must begin at multiples of 16.
     """
     device = next(model.parameters()).device
     total, weights = torch.zeros(2, *image.shape[-2:])
-    starts = []
-    for length in image.shape[-2:]:
-        inner = range(0, length - tile, tile - overlap)
-        starts.append([*inner, length - tile])
+    starts = [tile_starts(n, tile, overlap, margin) for n in image.shape[-2:]]
     model.eval()
     for top in starts[0]:
         for left in starts[1]:

@@ -21,9 +21,22 @@ def dividing_by_nothing(prediction, target):
         return 2 * overlap / total
 
 
-def smoothed(prediction, target):
+def smoothed(prediction, target, eps=1.0):
     overlap, total = sums(prediction, target)
-    return (2 * overlap + 1) / (total + 1)
+    return (2 * overlap + eps) / (total + eps)
+
+
+def without_and(prediction, target, guarded=True):
+    overlap, total = (prediction * target).sum(axis=(1, 2)), (prediction + target).sum(axis=(1, 2))
+    with np.errstate(all="ignore"):
+        return (
+            np.where(total > 0, 2 * overlap / np.maximum(total, 1), 1.0) if guarded else 2 * overlap / total
+        )
+
+
+def as_a_list(prediction, target):
+    overlap, total = sums(prediction, target)
+    return [float(2 * o / n) if n else 1.0 for o, n in zip(overlap, total, strict=True)]
 
 
 def jaccard(prediction, target):
@@ -31,10 +44,10 @@ def jaccard(prediction, target):
     return np.where(union > 0, sums(prediction, target)[0] / np.maximum(union, 1), 1.0)
 
 
-def gradient(p, g, eps=1.0, twice=2.0, inside=True):
+def gradient(p, g, eps=1.0, twice=2.0, inside=True, above=True, power=2):
     U = p.sum() + g.sum() + eps
-    D = (2 * (p * g).sum() + eps) / U
-    return (inside * D - twice * g) / U
+    D = (2 * (p * g).sum() + above * eps) / U
+    return (inside * D - twice * g) * U / U**power
 
 
 def stamps(y, w, stride=1, padding=0, add=True, sign=1):
@@ -56,6 +69,13 @@ def field(layers, add=0, before=False):
     return r
 
 
+def backwards(layers):
+    r = 1
+    for kernel, stride in layers[::-1]:
+        r = r * stride + kernel - 1
+    return r
+
+
 def stitched(tiles, corners, shape, weight, divide=True, last=False):
     total, weights, size = np.zeros(shape), np.zeros(shape), tiles.shape[1]
     for tile, (top, left) in zip(tiles, corners, strict=True):
@@ -69,6 +89,15 @@ def stitched(tiles, corners, shape, weight, divide=True, last=False):
 
 def hat(i, size):
     return min(i + 1, size - i)
+
+
+def from_zero(i, j, size):
+    return min(i, size - 1 - i) * min(j, size - 1 - j)
+
+
+def nan_at_the_border(tiles, corners, shape):
+    with np.errstate(all="ignore"):
+        return stitched(tiles, corners, shape, from_zero)
 
 
 def both(i, j, size):
@@ -117,6 +146,11 @@ def two_draws(image, mask, draw_field, warp):
 def one_draw(image, mask, draw_field, warp, modes=("bilinear", "nearest")):
     drawn = draw_field()
     return warp(image, drawn, modes[0]), warp(mask, drawn, modes[1])
+
+
+def thresholded(image, mask, draw_field, warp):
+    drawn = draw_field()
+    return warp(image, drawn, "bilinear"), warp(mask, drawn, "bilinear") > 0.5
 
 
 def idle_draw(image, mask, draw_field, warp):
@@ -171,14 +205,27 @@ WRONG = {
         (0.3, "1 - D"),
         (0.5, "sum of both shares"),
         (0.8235, "which of the two is smaller"),
+        (53.8, "not percent"),
+        (0.03 / 0.065, "1 - J"),
     ],
-    "seg-checkerboard": [(1.5, "one axis"), (9, "least visited"), (4, "kernel 3"), (2, "one axis first")],
+    "seg-checkerboard": [
+        (1.5, "one axis"),
+        (9, "least visited"),
+        (4, "kernel 3"),
+        (2, "one axis first"),
+        (2.5, "5/2 is no count"),
+        (6.25, "5/2 is not"),
+    ],
     "seg-dice": [
         (lambda p, t: (p == t).mean(axis=(1, 2)), "background"),
         (dice_without_empty, "agree perfectly"),
         (dividing_by_nothing, "0/0"),
         (jaccard, "IoU"),
         (smoothed, "smoothing"),
+        (lambda p, t: smoothed(p, t, 1e-6), "smoothing"),
+        (without_and, "bool + bool is bool"),
+        (lambda p, t: without_and(p, t, guarded=False), "bool + bool is bool"),
+        (as_a_list, "np.array("),
         (
             lambda p, t: float(np.mean(np.where(sums(p, t)[1] > 0, dice_without_empty(p, t), 1))),
             "not their mean",
@@ -193,6 +240,8 @@ WRONG = {
         (lambda p, g, eps=1.0: gradient(p, g, eps, twice=1.0), "stands twice"),
         (lambda p, g, eps=1.0: gradient(p, g, eps) * p * (1 - p), "in the probabilities"),
         (lambda p, g, eps=1.0: gradient(p, g, eps) / p.size, "no mean over pixels"),
+        (lambda p, g, eps=1.0: gradient(p, g, eps, above=False), "in the numerator of Dice"),
+        (lambda p, g, eps=1.0: gradient(p, g, eps, power=1), "the square of the denominator"),
     ],
     "seg-transpose": [
         (lambda y, w, stride=1, padding=0: stamps(y, w[::-1], stride, padding), "reversed"),
@@ -208,6 +257,7 @@ WRONG = {
         (lambda layers: 1 + sum(k - 1 for k, _ in layers), "how far apart"),
         (lambda layers: field(layers) - 1, "sees itself"),
         (lambda layers: int(np.prod([s for _, s in layers])), "the jump"),
+        (backwards, "r - 1 steps"),
     ],
     "seg-tiling": [
         (lambda t, c, s: stitched(t, c, s, lambda i, j, n: 1), "Where is the hat"),
@@ -215,6 +265,7 @@ WRONG = {
         (lambda t, c, s: stitched(t, c, s, both, divide=False), "do not sum to one"),
         (lambda t, c, s: stitched(t, c, s, both, last=True), "last tile wins"),
         (lambda t, c, s: stitched(t, c, s, lambda i, j, n: min(hat(i, n), hat(j, n))), "not the smaller one"),
+        (nan_at_the_border, "The hat starts at 1"),
     ],
     "seg-threshold": [(0.5, "does not count the background"), (0.1, "above"), (0.68, "Too large")],
     "seg-instances": [
@@ -236,6 +287,12 @@ WRONG = {
         (lambda i, m, d, w: one_draw(i, m, d, w, ("nearest", "nearest")), "may be interpolated"),
         (lambda i, m, d, w: one_draw(i, m, d, w)[::-1], "image first"),
         (idle_draw, "One draw"),
+        (thresholded, "works for two labels"),
+        (lambda i, m, d, w: (lambda x, y: (x, y > 0.5))(*one_draw(i, m, d, w)), "what warp returns"),
+        (
+            lambda i, m, d, w: (w(i, drawn := d(), "bilinear"), (w(m, drawn, "nearest"), m)[1]),
+            "what warp returns",
+        ),
     ],
     "seg-zoo-bicubic": [
         (lambda m, s: F.interpolate(m, s, mode="bicubic").round(), "Labels are names"),
