@@ -154,6 +154,18 @@ def test_smoke_profile_judges_nothing(monkeypatch, published):
     assert metadata["dlp_claim"] == {"name": "dice", "value": 0.1, "at_least": 0.9, "judged": False}
 
 
+def test_gpu_profile_notes_what_does_not_hold_and_goes_on(monkeypatch, published):
+    monkeypatch.setenv("DLP_PROFILE", "gpu")
+    claim("dice", 0.1, at_least=0.9)
+    claim("loss", 0.1, at_most=0.9)
+    lines, metadata = zip(*published, strict=True)
+    assert lines[0] == "✗ dice: not at least 0.9, a bound that was set at the cpu profile (measured 0.1)"
+    assert lines[1] == "✓ loss: at most 0.9 (measured 0.1)"
+    assert [entry["dlp_claim"]["judged"] for entry in metadata] == [False, True]
+    with pytest.raises(ClaimError):
+        claim("loss", float("nan"), at_most=0.9)
+
+
 def test_same_name_again_is_a_cell_run_again(published):
     claim("dice", 0.95, at_least=0.9)
     dlp.claim("dice", 0.96, at_least=0.9)
