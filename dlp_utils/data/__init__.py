@@ -16,6 +16,7 @@ MODULES = [
     "segmentation",  # segmentation: real nuclei, generated pets, the original pets
     "motion",  # video_generation: motion-capture clips, rendered
     "cats",  # inpainting: generated cat faces, masks, the lab's folder
+    "clevr",  # diffusion: generated look-alikes of i-CLEVR, the lab's folder
 ]
 
 
