@@ -201,7 +201,7 @@ def choice(id, right, *, options=(), hints=None):
     options = [str(option).strip().lower() for option in options]
 
     def check_choice(answer, rng):
-        got = str(answer).strip().lower()
+        got = str(answer).strip(" ().").lower()  # the statement may write (c)
         if options and got not in options:
             raise Wrong(f"{answer!r} is none of {', '.join(options)}.")
         if got != str(right).strip().lower():

@@ -2,7 +2,7 @@
 
 import math
 
-from _svg import BLUE, GRAY, ORANGE, PALE, SKY, VERMILLION, Drawing, Noise, write
+from _svg import BLUE, GRAY, PALE, SKY, VERMILLION, Drawing, Noise, write
 
 W, H = 320, 180
 
@@ -38,24 +38,10 @@ def architectures(p):
         p.curve(f"M{x - 18},{100} C{x - 18},22 {x + 60},22 {x + 60},{100}", stroke=VERMILLION, line=3)
 
 
-def diffusion(p):
-    """Noise that turns into a disk in four steps."""
-    noise = Noise(5)
-    for k in range(4):
-        x0, level = 18 + 73 * k, (1.0, 0.7, 0.42, 0.0)[k]
-        for i in range(9):
-            for j in range(9):
-                disk = (i - 4) ** 2 + (j - 4) ** 2 <= 10
-                value = (1 - level) * disk + level * noise()
-                color = VERMILLION if value > 0.66 else ORANGE if value > 0.42 else PALE
-                p.rect(x0 + 7.2 * i, 58 + 7.2 * j, 6.6, 6.6, fill=color)
-
-
 ICONS = (
     training,
     convolution,
     architectures,
-    diffusion,
 )
 
 

@@ -1,0 +1,624 @@
+"""Generated from notebooks/diffusion.ipynb by `make export`: edit the notebook, not this file."""
+# %%
+__all__ = ['small', 'CONFIGS', 'Config', 'cosine_alpha_bar', 'linear_alpha_bar', 'zero_terminal', 'coefficients', 'q_sample',
+           'velocity', 'from_velocity', 'posterior', 'spaced', 'ddim_step', 'time_features', 'TimeEmbedding',
+           'ResBlock', 'Attention', 'Resize', 'Level', 'Middle', 'UNet', 'build_levels', 'unet_forward', 'Denoiser',
+           'build', 'example_batch', 'to_diffusers', 'pixels', 'step', 'Batches', 'train', 'guided', 'ddim_sample',
+           'ddpm_sample', 'Evaluator', 'evaluator_step', 'course_score', 'exact_score', 'load_shipped', 'lists_apart',
+           'scheduler_like', 'LabelVectors', 'LabelPipeline']
+
+# %%
+from dataclasses import dataclass
+from importlib import resources
+from math import log, pi
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import dlp_utils as dlp
+
+# %%
+@dataclass(frozen=True)
+class Config:
+    """Sizes of the U-Net; the defaults are those of the lab.
+
+    channels: one number a level. attention: the levels that have it. size: side of a
+    picture. patch: side of the blocks that become channels. layers: residual blocks a
+    level. groups: of GroupNorm. head_dim: channels of an attention head. steps: T.
+    drop: share of training pictures that lose their labels.
+    """
+
+    channels: tuple = (128, 128, 256, 256, 512, 512)
+    attention: tuple = (4,)
+    size: int = 64
+    patch: int = 1
+    layers: int = 2
+    groups: int = 32
+    head_dim: int = 8
+    batch: int = 32
+    labels: int = 24
+    steps: int = 1000
+    drop: float = 0.1
+
+# %%
+small = {"size": 32, "patch": 2, "layers": 1}
+CONFIGS = {
+    "smoke": Config((16, 16), (1,), groups=4, head_dim=16, batch=8, **small),
+    "cpu": Config((48, 64, 96), (1, 2), groups=8, head_dim=32, batch=32, **small),
+    "gpu": Config(),
+}
+
+# %%
+def cosine_alpha_bar(steps=1000, offset=0.008, largest=0.999):
+    """ᾱ of the cosine schedule, (T,) float64; its β is at most `largest`.
+
+    Source: def-diffusion-cosine; entry t of code is step t + 1 of the page.
+    """
+    r = torch.arange(steps + 1, dtype=torch.float64) / steps
+    f = torch.cos((r + offset) / (1 + offset) * pi / 2) ** 2
+    beta = (1 - f[1:] / f[:-1]).clamp(max=largest)
+    return torch.cumprod(1 - beta, dim=0)
+
+
+def linear_alpha_bar(steps=1000, first=1e-4, last=0.02):
+    """ᾱ of the linear schedule of β, (T,) float64. Source: def-diffusion-linear."""
+    beta = torch.linspace(first, last, steps, dtype=torch.float64)
+    return torch.cumprod(1 - beta, dim=0)
+
+
+def zero_terminal(alpha_bar):
+    """Shift and scale √ᾱ so that its last value is 0 and its first stays: (T,).
+
+    Source: eq-diffusion-zero-terminal.
+    """
+    root = alpha_bar.sqrt()
+    root = (root - root[-1]) * root[0] / (root[0] - root[-1])
+    return root.square()
+
+# %%
+def coefficients(alpha_bar, t, like):
+    """√ᾱ and √(1 − ᾱ) at steps t (B,), shaped (B, 1, …) for `like` (B, …)."""
+    chosen = alpha_bar[t].view(-1, *[1] * (like.ndim - 1))
+    return chosen.sqrt().to(like.dtype), (1 - chosen).sqrt().to(like.dtype)
+
+
+def q_sample(x0, t, noise, alpha_bar):
+    """x_t = √ᾱ x₀ + √(1 − ᾱ) ε; all (B, …), t (B,). Source: eq-diffusion-marginal."""
+    signal, sigma = coefficients(alpha_bar, t, x0)
+    return signal * x0 + sigma * noise
+
+
+def velocity(x0, noise, t, alpha_bar):
+    """v = √ᾱ ε − √(1 − ᾱ) x₀, (B, …). Source: def-diffusion-velocity."""
+    signal, sigma = coefficients(alpha_bar, t, x0)
+    return signal * noise - sigma * x0
+
+
+def from_velocity(xt, v, t, alpha_bar):
+    """x₀ and ε of a noisy x_t and its velocity, each (B, …)."""
+    signal, sigma = coefficients(alpha_bar, t, xt)
+    return signal * xt - sigma * v, sigma * xt + signal * v
+
+# %%
+def posterior(x0, xt, t, alpha_bar):
+    """Mean (B, …) and variance (B, 1, …) of q(x_{t−1} | x_t, x₀); at t = 0: x₀ and 0.
+
+    Source: eq-diffusion-posterior.
+    """
+    now = alpha_bar[t]  # (B,)
+    before = torch.where(t > 0, alpha_bar[t - 1], torch.ones_like(now))
+    alpha = now / before
+    found = (
+        before.sqrt() * (1 - alpha) / (1 - now),  # times x₀
+        alpha.sqrt() * (1 - before) / (1 - now),  # times x_t
+        (1 - before) / (1 - now) * (1 - alpha),
+    )
+    shape = (-1, *[1] * (xt.ndim - 1))
+    for_x0, for_xt, variance = (c.to(xt.dtype).to(xt.device).view(shape) for c in found)
+    return for_x0 * x0 + for_xt * xt, variance
+
+# %%
+def spaced(steps, total=1000):
+    """`steps` of the `total` code steps, evenly spaced, from total − 1 downward."""
+    if not 1 <= steps <= total:
+        raise ValueError(f"steps must be from 1 to {total}, got {steps}")
+    return (np.round(np.arange(steps, 0, -1) * total / steps).astype(int) - 1).tolist()
+
+
+def ddim_step(xt, x0, t, before, alpha_bar, eta=0.0, noise=None):
+    """From step t to the earlier step `before` (−1: to the picture), both ints.
+
+    x0: the predicted picture; the ε that belongs to it and to xt points the way.
+    Source: def-diffusion-ddim, def-diffusion-eta.
+    """
+    now = float(alpha_bar[t])
+    then = float(alpha_bar[before]) if before >= 0 else 1.0
+    eps = (xt - now**0.5 * x0) / (1 - now) ** 0.5
+    sigma = eta * ((1 - then) / (1 - now) * (1 - now / then)) ** 0.5
+    mean = then**0.5 * x0 + max(1 - then - sigma**2, 0.0) ** 0.5 * eps
+    return mean if sigma == 0 else mean + sigma * noise
+
+# %%
+def time_features(t, width):
+    """Cosines and sines of t (B,) at width/2 frequencies from 1 to 1/10,000: (B, width).
+
+    Source: def-diffusion-time.
+    """
+    half = width // 2
+    frequency = torch.exp(-log(10_000) * torch.arange(half, device=t.device) / half)
+    angle = t[:, None].float() * frequency  # (B, half)
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+# %%
+class TimeEmbedding(nn.Module):
+    """Two linear layers on the features of t, (B, C) to (B, E)."""
+
+    def __init__(self, width, embedding):
+        super().__init__()
+        self.linear_1 = nn.Linear(width, embedding)
+        self.linear_2 = nn.Linear(embedding, embedding)
+
+    def forward(self, x):
+        return self.linear_2(F.silu(self.linear_1(x)))
+
+# %%
+class ResBlock(nn.Module):
+    """Two convolutions around a shortcut; the embedding scales and shifts in between.
+
+    x (B, before, h, w) and embedding (B, E) to (B, after, h, w). At the start of
+    training the second convolution is zero, so the block is its shortcut.
+    """
+
+    def __init__(self, before, after, embedding, groups):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, before)
+        self.conv1 = nn.Conv2d(before, after, 3, padding=1)
+        self.time_emb_proj = nn.Linear(embedding, 2 * after)
+        self.norm2 = nn.GroupNorm(groups, after)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+        if before != after:
+            self.conv_shortcut = nn.Conv2d(before, after, 1)
+
+    def forward(self, x, embedding):
+        h = self.conv1(F.silu(self.norm1(x)))
+        factors = self.time_emb_proj(F.silu(embedding))[:, :, None, None]
+        scale, shift = factors.chunk(2, dim=1)  # (B, after, 1, 1) each
+        h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        return h + (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x)
+
+# %%
+class Attention(nn.Module):
+    """Self-attention of the pixels of a map (B, C, h, w), with a shortcut around it."""
+
+    def __init__(self, channels, head_dim, groups):
+        super().__init__()
+        self.heads = channels // head_dim
+        self.group_norm = nn.GroupNorm(groups, channels)
+        self.to_q = nn.Linear(channels, channels)
+        self.to_k = nn.Linear(channels, channels)
+        self.to_v = nn.Linear(channels, channels)
+        self.to_out = nn.Sequential(nn.Linear(channels, channels))
+
+    def forward(self, x):
+        h = self.group_norm(x).flatten(2).transpose(1, 2)  # (B, h·w, C)
+        q, k, v = (
+            layer(h)
+            .unflatten(2, (self.heads, -1))
+            .transpose(1, 2)  # (B, heads, h·w, d)
+            for layer in (self.to_q, self.to_k, self.to_v)
+        )
+        h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return x + self.to_out(h).transpose(1, 2).view_as(x)
+
+# %%
+class Resize(nn.Module):
+    """A 3 × 3 convolution that halves the side (stride 2) or follows a doubling."""
+
+    def __init__(self, channels, up):
+        super().__init__()
+        self.up = up
+        self.conv = nn.Conv2d(channels, channels, 3, 1 if up else 2, padding=1)
+
+    def forward(self, x):
+        if self.up:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return self.conv(x)
+
+
+class Level(nn.Module):
+    """Residual blocks from the widths `befores` to `after`, each with its attention."""
+
+    def __init__(self, befores, after, config, attention=True):
+        super().__init__()
+        embedding, groups = 4 * config.channels[0], config.groups
+        blocks = [ResBlock(b, after, embedding, groups) for b in befores]
+        looks = [
+            Attention(after, config.head_dim, groups) for _ in befores if attention
+        ]
+        self.resnets, self.attentions = nn.ModuleList(blocks), nn.ModuleList(looks)
+
+    def run(self, i, x, embedding):
+        x = self.resnets[i](x, embedding)
+        return self.attentions[i](x) if len(self.attentions) else x
+
+# %%
+class Middle(nn.Module):
+    """Block, attention, block at the lowest level, (B, C, h, w) to the same."""
+
+    def __init__(self, config):
+        super().__init__()
+        width = config.channels[-1]
+        sizes = width, width, 4 * config.channels[0], config.groups
+        self.resnets = nn.ModuleList(ResBlock(*sizes) for _ in range(2))
+        look = Attention(width, config.head_dim, config.groups)
+        self.attentions = nn.ModuleList([look])
+
+    def forward(self, x, embedding):
+        x = self.attentions[0](self.resnets[0](x, embedding))
+        return self.resnets[1](x, embedding)
+
+
+class UNet(nn.Module):
+    """x (B, 3p², h, w), t (B,) and label embedding (B, E) to (B, 3p², h, w), p = patch.
+
+    The names of the parts are those of diffusers' `UNet2DModel`.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        widths, colors = config.channels, 3 * config.patch**2
+        self.time_embedding = TimeEmbedding(widths[0], 4 * widths[0])
+        self.conv_in = nn.Conv2d(colors, widths[0], 3, padding=1)
+        self.down_blocks, self.up_blocks = build_levels(config)
+        self.mid_block = Middle(config)
+        self.conv_norm_out = nn.GroupNorm(config.groups, widths[0])
+        self.conv_out = nn.Conv2d(widths[0], colors, 3, padding=1)
+
+# %%
+def build_levels(config):
+    """The way down and the way up of a U-Net, as two ModuleLists of `Level`."""
+    widths, last = config.channels, len(config.channels) - 1
+    down, up, stack, now = nn.ModuleList(), nn.ModuleList(), [widths[0]], widths[0]
+    for i, width in enumerate(widths):
+        befores = [now] + [width] * (config.layers - 1)
+        level, now = Level(befores, width, config, i in config.attention), width
+        stack += [width] * config.layers
+        if i < last:
+            level.downsamplers = nn.ModuleList([Resize(width, up=False)])
+            stack.append(width)
+        down.append(level)
+    for i, width in reversed(list(enumerate(widths))):
+        befores = []
+        for _ in range(config.layers + 1):  # one more than on the way down
+            befores.append(now + stack.pop())
+            now = width
+        level = Level(befores, width, config, i in config.attention)
+        if i > 0:
+            level.upsamplers = nn.ModuleList([Resize(width, up=True)])
+        up.append(level)
+    return down, up
+
+# %%
+def unet_forward(self, x, t, labels):
+    features = time_features(t, self.conv_in.out_channels)
+    embedding = self.time_embedding(features) + labels  # (B, E)
+    x = self.conv_in(x)
+    stack = [x]
+    for level in self.down_blocks:
+        for i in range(len(level.resnets)):
+            x = level.run(i, x, embedding)
+            stack.append(x)
+        for resize in getattr(level, "downsamplers", ()):
+            x = resize(x)
+            stack.append(x)
+    x = self.mid_block(x, embedding)
+    for level in self.up_blocks:
+        for i in range(len(level.resnets)):
+            x = level.run(i, torch.cat([x, stack.pop()], dim=1), embedding)
+        for resize in getattr(level, "upsamplers", ()):
+            x = resize(x)
+    return self.conv_out(F.silu(self.conv_norm_out(x)))
+
+
+UNet.forward = unet_forward
+
+# %%
+class Denoiser(nn.Module):
+    """Noisy pictures (B, 3, H, W), t (B,) and labels (B, 24) to velocities like x."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, width = config, 4 * config.channels[0]
+        self.unet = UNet(config)
+        self.label_embedding = nn.Linear(config.labels, width, bias=False)
+        alpha_bar = cosine_alpha_bar(config.steps).float()
+        self.register_buffer("alpha_bar", alpha_bar, persistent=False)
+
+    def forward(self, xt, t, labels):
+        x = F.pixel_unshuffle(xt, self.config.patch)  # (B, 3p², H/p, W/p)
+        v = self.unet(x, t, self.label_embedding(labels))
+        return F.pixel_shuffle(v, self.config.patch)
+
+
+def build(config):
+    """Return the network of a configuration."""
+    return Denoiser(config)
+
+
+def example_batch(config, device):
+    """Random pictures, uint8 (B, 3, H, W), and label sets, (B, 24)."""
+    shape = (config.batch, 3, config.size, config.size)
+    labels = torch.rand(config.batch, config.labels, device=device) < 0.1
+    return torch.randint(256, shape, device=device).byte(), labels.float()
+
+# %%
+from diffusers import UNet2DModel
+
+
+def to_diffusers(model):
+    """A diffusers `UNet2DModel` with the same weights as the U-Net of a Denoiser."""
+    config, colors = model.config, 3 * model.config.patch**2
+    levels = range(len(config.channels))
+    kinds = ["Attn" if i in config.attention else "" for i in levels]
+    unet = UNet2DModel(
+        sample_size=config.size // config.patch,
+        in_channels=colors,
+        out_channels=colors,
+        block_out_channels=config.channels,
+        down_block_types=[f"{kind}DownBlock2D" for kind in kinds],
+        up_block_types=[f"{kind}UpBlock2D" for kind in kinds[::-1]],
+        layers_per_block=config.layers,
+        attention_head_dim=config.head_dim,
+        norm_num_groups=config.groups,
+        attn_norm_num_groups=config.groups,
+        resnet_time_scale_shift="scale_shift",
+        class_embed_type="identity",  # the label vector is ready to be added
+    )
+    unet.load_state_dict(model.unet.state_dict())
+    return unet.to(next(model.parameters()).device).eval()
+
+# %%
+def pixels(images):
+    """uint8 (…, 3, H, W) to floats in [-1, 1]."""
+    return torch.as_tensor(images).float() / 127.5 - 1
+
+
+def step(model, batch):
+    """Mean squared error of the velocity, for pictures uint8 (B, 3, H, W) and labels.
+
+    One random step t = 0, …, T − 1 a picture; a share of the pictures loses its labels.
+    Source: def-diffusion-simple, def-diffusion-velocity.
+    """
+    images, labels = batch
+    x0, config = pixels(images), model.config
+    t = torch.randint(config.steps, (len(x0),), device=x0.device)
+    noise = torch.randn_like(x0)
+    keep = torch.rand(len(x0), 1, device=x0.device) >= config.drop
+    xt = q_sample(x0, t, noise, model.alpha_bar)
+    found = model(xt, t, labels * keep)
+    return (found - velocity(x0, noise, t, model.alpha_bar)).square().mean()
+
+# %%
+class Batches:
+    """`steps` random batches of the rows of several tensors together."""
+
+    def __init__(self, *tensors, batch=32, steps=100, seed=0):
+        self.tensors = [torch.as_tensor(t) for t in tensors]
+        self.batch, self.steps, self.seed = batch, steps, seed
+
+    def __len__(self):
+        return self.steps
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed)
+        for _ in range(self.steps):
+            many = (self.batch,)
+            rows = torch.randint(len(self.tensors[0]), many, generator=generator)
+            yield tuple(t[rows] for t in self.tensors)
+
+
+def train(network, step, batches, lr, **how):
+    """AdamW with warm-up and cosine decay; returns the History of `dlp.fit`."""
+    return dlp.fit(
+        network, step, batches, steps=len(batches), clip=1.0, schedule="cosine",
+        warmup=min(200, len(batches) // 5), channels_last=True,
+        optimizer=lambda p: torch.optim.AdamW(p, lr, (0.9, 0.99), weight_decay=0.01),
+        **how,
+    )  # fmt: skip
+
+# %%
+@torch.no_grad()
+def guided(model, xt, t, labels, guidance=1.0):
+    """Velocity with classifier-free guidance; guidance 1 is none, and one pass.
+
+    Otherwise two passes in one batch: v(∅) + w (v(c) − v(∅)).
+    Source: eq-diffusion-guidance.
+    """
+    t = torch.as_tensor(t, device=xt.device).expand(len(xt))
+    if guidance == 1:
+        return model(xt, t, labels)
+    both = torch.cat([torch.zeros_like(labels), labels])
+    without, given = model(xt.repeat(2, 1, 1, 1), t.repeat(2), both).chunk(2)
+    return without + guidance * (given - without)
+
+# %%
+@torch.no_grad()
+def ddim_sample(model, labels, steps=25, guidance=3.0, eta=0.0, seed=0, watch=None):
+    """Draw a picture for each row of labels (B, 24): (B, 3, H, W) in [-1, 1].
+
+    Passes of the network a picture: 2 · steps, or steps at guidance 1.
+    watch(t, xt, x0) is called in each step.
+    """
+    model.eval()
+    config, draw = model.config, dlp.generator(seed)
+    shape, device = (len(labels), 3, config.size, config.size), labels.device
+    alpha_bar = cosine_alpha_bar(config.steps)
+    xt = torch.randn(shape, generator=draw).to(device)
+    times = spaced(steps, config.steps)
+    for t, before in zip(times, [*times[1:], -1], strict=True):
+        v = guided(model, xt, t, labels, guidance)
+        now = float(alpha_bar[t])
+        x0 = (now**0.5 * xt - (1 - now) ** 0.5 * v).clamp(-1, 1)
+        if watch:
+            watch(t, xt, x0)
+        noise = torch.randn(shape, generator=draw).to(device) if eta else None
+        xt = ddim_step(xt, x0, t, before, alpha_bar, eta, noise)
+    return xt
+
+# %%
+@torch.no_grad()
+def ddpm_sample(model, labels, guidance=3.0, seed=0):
+    """Ancestral sampling through all T steps: (B, 3, H, W) in [-1, 1].
+
+    Source: def-diffusion-ancestral, with the posterior variance.
+    """
+    model.eval()
+    config, draw = model.config, dlp.generator(seed)
+    shape, device = (len(labels), 3, config.size, config.size), labels.device
+    alpha_bar = cosine_alpha_bar(config.steps)
+    xt = torch.randn(shape, generator=draw).to(device)
+    for t in reversed(range(config.steps)):
+        v = guided(model, xt, t, labels, guidance)
+        now = float(alpha_bar[t])
+        x0 = (now**0.5 * xt - (1 - now) ** 0.5 * v).clamp(-1, 1)
+        mean, variance = posterior(x0, xt, torch.tensor([t]), alpha_bar)
+        xt = mean + variance.sqrt() * torch.randn(shape, generator=draw).to(device)
+    return xt
+
+# %%
+class Evaluator(nn.Module):
+    """Pictures (B, 3, H, W) in [-1, 1] to 24 logits, one a label."""
+
+    def __init__(self, width=32):
+        super().__init__()
+        layers, before = [], 3
+        for after, stride in ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1)):
+            conv = nn.Conv2d(before, after * width, 3, stride, padding=1, bias=False)
+            layers += [conv, nn.BatchNorm2d(after * width), nn.ReLU()]
+            before = after * width
+        self.body = nn.Sequential(*layers)  # (B, 128, 8, 8) of 32 × 32
+        self.mix = nn.Sequential(nn.Linear(4 * width, 64), nn.ReLU())
+        self.head = nn.Linear(64, 24)
+
+    def forward(self, x):
+        x = F.interpolate(x, (32, 32), mode="area") if x.shape[-1] != 32 else x
+        return self.head(self.mix(self.body(x).amax(dim=(2, 3))))  # (B, 24)
+
+    def texture(self, x):
+        """Means over all places of the 64 channels in the middle: looks, not labels."""
+        x = F.interpolate(x, (32, 32), mode="area") if x.shape[-1] != 32 else x
+        return self.body[:9](x).mean(dim=(2, 3))  # (B, 64)
+
+
+def evaluator_step(evaluator, batch):
+    """Binary cross-entropy of each of the 24 labels."""
+    images, labels = batch
+    return F.binary_cross_entropy_with_logits(evaluator(pixels(images)), labels)
+
+# %%
+def course_score(logits, labels):
+    """Hits among the k highest of 24 logits over all labels, k labels in a row.
+
+    logits, labels (B, 24); a float in [0, 1]. Extra objects with lower logits cost
+    nothing. Source: eq-diffusion-extra.
+    """
+    ranks = logits.argsort(dim=1, descending=True).argsort(dim=1)
+    hits = (ranks < labels.sum(dim=1, keepdim=True)) & (labels > 0.5)
+    return (hits.sum() / labels.sum()).item()
+
+
+def exact_score(logits, labels):
+    """Share of pictures in which exactly the asked labels have a positive logit."""
+    return ((logits > 0) == (labels > 0.5)).all(dim=1).float().mean().item()
+
+# %%
+def load_shipped(device=None):
+    """The book's networks, trained by tools/weights/diffusion.py: Denoiser, Evaluator."""
+    from safetensors.torch import load_file
+
+    file = resources.files("dlp_utils") / "weights" / "diffusion.safetensors"
+    stored, device = load_file(str(file)), device or dlp.device()
+    model, evaluator = build(CONFIGS["cpu"]), Evaluator()
+    for name, network in {"model": model, "evaluator": evaluator}.items():
+        start = f"{name}."
+        mine = {k: v.float() for k, v in stored.items() if k.startswith(start)}
+        network.load_state_dict({k.removeprefix(start): v for k, v in mine.items()})
+        network.to(device).eval()
+    return model, evaluator
+
+# %%
+def lists_apart(n):
+    """The first n label lists of generated validation pictures that no test list has."""
+    from dlp_utils.data import clevr
+
+    tests = (clevr.label_lists(name) for name in ("test", "new_test"))
+    known = {frozenset(found) for test in tests for found in test}
+    rows = clevr.generated_scenes(4 * n, "validation", 16).labels
+    return [f for f in map(clevr.names, rows) if frozenset(f) not in known][:n]
+
+# %%
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+
+
+def scheduler_like(kind, config):
+    """A diffusers scheduler of class `kind` with the lab's schedule, clipping and v."""
+    alpha_bar = cosine_alpha_bar(config.steps)
+    before = torch.cat([torch.ones(1, dtype=alpha_bar.dtype), alpha_bar[:-1]])
+    how = {"clip_sample": True}
+    if kind is DPMSolverMultistepScheduler:  # clips by "thresholding" at 1
+        how = {"thresholding": True, "sample_max_value": 1.0, "solver_order": 2}
+    return kind(
+        num_train_timesteps=config.steps,
+        trained_betas=(1 - alpha_bar / before).numpy(),
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        **how,
+    )
+
+# %%
+from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
+from diffusers.configuration_utils import register_to_config
+
+
+class LabelVectors(ModelMixin, ConfigMixin):
+    """Label sets (B, labels) to vectors (B, width), as diffusers can save it."""
+
+    @register_to_config
+    def __init__(self, labels: int = 24, width: int = 512):
+        super().__init__()
+        self.linear = nn.Linear(labels, width, bias=False)
+
+    def forward(self, labels):
+        return self.linear(labels)
+
+# %%
+class LabelPipeline(DiffusionPipeline):
+    """Lists of label names to pictures: a U-Net, label vectors and a scheduler."""
+
+    def __init__(self, unet, vectors, scheduler):
+        super().__init__()
+        self.register_modules(unet=unet, vectors=vectors, scheduler=scheduler)
+
+    @torch.no_grad()
+    def __call__(self, lists, steps=20, guidance=3.0, seed=0):
+        """Return pictures (n, 3, H, W) in [-1, 1] for n lists of names."""
+        from dlp_utils.data.clevr import multi_hot
+
+        given = torch.as_tensor(multi_hot(lists)).to(self.device)  # (n, 24)
+        vector = self.vectors(torch.cat([torch.zeros_like(given), given]))
+        size, colors = self.unet.config.sample_size, self.unet.config.in_channels
+        patch = round((colors / 3) ** 0.5)
+        shape = (len(given), 3, size * patch, size * patch)
+        x = torch.randn(shape, generator=dlp.generator(seed)).to(self.device)
+        self.scheduler.set_timesteps(steps)
+        for t in self.progress_bar(self.scheduler.timesteps):
+            both = F.pixel_unshuffle(x.repeat(2, 1, 1, 1), patch)
+            v = self.unet(both, t, class_labels=vector).sample
+            without, wanted = F.pixel_shuffle(v, patch).chunk(2)
+            v = without + guidance * (wanted - without)
+            x = self.scheduler.step(v, t, x).prev_sample
+        return x.clamp(-1, 1)
