@@ -2,7 +2,7 @@
   // A formula that is wider than its column scrolls. Let the keyboard reach it too.
   const reach = () => {
     for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
-      if (box.scrollWidth > box.clientWidth + 1) {
+      if (box.scrollWidth > box.clientWidth) {
         box.tabIndex = 0;
         box.setAttribute("role", "region");
         box.setAttribute("aria-label", "Formula, scrolls sideways");
@@ -11,9 +11,17 @@
       }
     }
   };
+  // Fonts that come late, a drop-down that opens, a turned phone: whatever changes a formula's room or width asks again.
+  const sizes = new ResizeObserver(() => requestAnimationFrame(reach));
   window.addEventListener("load", () => {
     const typeset = window.MathJax?.startup?.promise;
-    (typeset ?? Promise.resolve()).then(reach);
+    (typeset ?? Promise.resolve()).then(() => {
+      reach();
+      for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
+        sizes.observe(box);
+        if (box.firstElementChild) sizes.observe(box.firstElementChild);
+      }
+    });
   });
   window.addEventListener("resize", reach);
 
