@@ -1,4 +1,4 @@
-"""A mark beside each labelled equation that links to the test which checks it.
+"""A mark beside each labelled equation that opens the test which checks it, in place and without a network.
 
 An equation labelled `eq-…` is a claim: some function in tests/derivations/test_<stem>.py carries the
 decorator `@verifies("eq-…")`, where <stem> is the page's name. A claim without a test is a warning, so that a
@@ -6,10 +6,11 @@ build with `-W` fails. Equations with other labels (`def-…`) are definitions a
 """
 
 import ast
-from html import escape
+import inspect
 from pathlib import Path
 from typing import NamedTuple
 
+from details import Details, Summary, add_details
 from docutils import nodes
 from repository import source_url
 from sphinx.application import Sphinx
@@ -65,25 +66,29 @@ def _mark_equations(app: Sphinx, doctree: nodes.document) -> None:
                 subtype="unverified",
             )
             continue
-        links = " ".join(
-            _link(source_url(app.config, path, test.first, test.last), label, test, path, number)
-            for number, test in enumerate(tests[label], 1)
-        )
-        mark = nodes.raw("", f'<p class="dlp-verified">{links}</p>', format="html")
         box = nodes.container("", classes=["dlp-equation"])
         equation.replace_self(box)
-        box += [equation, mark]
+        box += [equation, _mark(app, label, tests[label], path)]
 
 
-def _link(url: str, label: str, test: Test, path: str, number: int) -> str:
-    text = '<span aria-hidden="true">✓ </span>tested' if number == 1 else str(number)
-    title = f"{label}: tested by {test.name} in {path}"
-    aria = "" if number == 1 else f' aria-label="{number}: {escape(title)}"'
-    return f'<a href="{escape(url)}" title="{escape(title)}"{aria}>{text}</a>'
+def _mark(app: Sphinx, label: str, tests: list[Test], path: str) -> Details:
+    """The word *tested*, which opens to the source of the tests of one equation."""
+    source = (Path(app.srcdir) / path).read_text(encoding="utf-8").splitlines()
+    summary = Summary("", "", nodes.inline("", "✓ ", classes=["dlp-tick"]), nodes.Text("tested"))
+    summary["aria-label"] = f"tested: show the code that checks {label}"
+    mark = Details("", summary, classes=["dlp-verified"])
+    for test in tests:
+        url = source_url(app.config, path, test.first, test.last)
+        code = inspect.cleandoc("\n".join(source[test.first - 1 : test.last]))
+        where = nodes.paragraph("", "", nodes.literal("", test.name), nodes.Text(" in "))
+        where += nodes.reference("", path, refuri=url, internal=False)
+        mark += [where, nodes.literal_block(code, code, language="python")]
+    return mark
 
 
 def setup(app: Sphinx) -> dict:
     app.setup_extension("repository")
+    add_details(app)
     app.add_config_value("dlp_derivations", "tests/derivations", "env", str)
     app.connect("doctree-read", _mark_equations)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

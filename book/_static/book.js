@@ -33,4 +33,31 @@
     }
     for (const list of document.querySelectorAll('.citation-list[role="list"]')) list.removeAttribute("role");
   });
+
+  // A link to something inside a closed block opens the block, also on load. On paper everything is open.
+  const reveal = () => {
+    const id = decodeURIComponent(location.hash.slice(1));
+    const target = id && document.getElementById(id);
+    if (!target) return;
+    let closed = false;
+    for (let box = target.closest("details"); box; box = box.parentElement?.closest("details")) {
+      closed ||= !box.open;
+      box.open = true;
+    }
+    if (closed) target.scrollIntoView();
+  };
+  window.addEventListener("hashchange", reveal);
+  document.addEventListener("DOMContentLoaded", reveal);
+  document.addEventListener("click", (event) => {
+    // The same link twice changes no hash.
+    if (event.target.closest?.('a[href*="#"]')) setTimeout(reveal);
+  });
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details.dlp-deeper:not([open])")];
+    for (const box of opened) box.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    for (const box of opened) box.open = false;
+  });
 })();

@@ -1,4 +1,6 @@
-"""Each numbered claim of book/backpropagation.md, checked: symbolically, by gradients, or by simulation."""
+"""Each numbered claim of book/backpropagation.md, checked: symbolically, by
+gradients, or by simulation.
+"""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -8,11 +10,13 @@ import pytest
 import sympy as sp
 import torch
 from torch.nn import functional as F
-from verifies import verifies
 
 from dlp_utils.data import toy
+from verifies import mean_within, verifies
 
-torch.set_default_dtype(torch.float32)  # tests below ask for double precision where they need it
+torch.set_default_dtype(
+    torch.float32
+)  # tests below ask for double precision where they need it
 
 
 def doubles(*shape, seed=0):
@@ -25,14 +29,21 @@ def grad(value, *inputs):
     return torch.autograd.grad(value, inputs)
 
 
-# --- linearity and XOR ---------------------------------------------------------------------------------
+# --- linearity and XOR -------------------------------------------------------
 
 
 @verifies("eq-backpropagation-affine")
 def test_two_affine_maps_are_one():
     X = sp.Matrix(3, 2, sp.symbols("x0:6"))
-    W1, W2 = sp.Matrix(2, 4, sp.symbols("u0:8")), sp.Matrix(4, 2, sp.symbols("v0:8"))
-    b1, b2, ones = sp.Matrix(1, 4, sp.symbols("b0:4")), sp.Matrix(1, 2, sp.symbols("c0:2")), sp.ones(3, 1)
+    W1, W2 = (
+        sp.Matrix(2, 4, sp.symbols("u0:8")),
+        sp.Matrix(4, 2, sp.symbols("v0:8")),
+    )
+    b1, b2, ones = (
+        sp.Matrix(1, 4, sp.symbols("b0:4")),
+        sp.Matrix(1, 2, sp.symbols("c0:2")),
+        sp.ones(3, 1),
+    )
     stacked = (X * W1 + ones * b1) * W2 + ones * b2
     single = X * (W1 * W2) + ones * (b1 * W2 + b2)
     assert sp.expand(stacked - single) == sp.zeros(3, 2)
@@ -52,28 +63,44 @@ def exact_xor():
 def test_constant_model_feels_no_force():
     p = Fraction(10, 21)
     assert sum(p - y for *_, y in exact_xor()) == 0
-    assert [sum((p - y) * point[axis] for *point, y in exact_xor()) for axis in (0, 1)] == [0, 0]
+    assert [
+        sum((p - y) * point[axis] for *point, y in exact_xor())
+        for axis in (0, 1)
+    ] == [0, 0]
 
 
 @verifies("eq-backpropagation-xor-product")
 def test_only_the_product_is_rewarded():
     p, half = Fraction(10, 21), Fraction(1, 2)
-    assert sum((p - y) * (a - half) * (b - half) for a, b, y in exact_xor()) == Fraction(11, 10)
-    for axis in (0, 1):  # said in passing: the squares get twenty-one times less
-        assert sum((p - y) * (point[axis] - half) ** 2 for *point, y in exact_xor()) == -Fraction(11, 210)
+    assert sum(
+        (p - y) * (a - half) * (b - half) for a, b, y in exact_xor()
+    ) == Fraction(11, 10)
+    for axis in (
+        0,
+        1,
+    ):  # said in passing: the squares get twenty-one times less
+        assert sum(
+            (p - y) * (point[axis] - half) ** 2 for *point, y in exact_xor()
+        ) == -Fraction(11, 210)
 
 
 def test_the_exact_points_are_the_data_set():
     x, y = toy.xor()
-    ours = sorted((float(a), float(b), float(label)) for a, b, label in exact_xor())
+    ours = sorted(
+        (float(a), float(b), float(label)) for a, b, label in exact_xor()
+    )
     theirs = sorted(
-        (*point, label) for point, label in zip(x.round(12).tolist(), y[:, 0].tolist(), strict=True)
+        (*point, label)
+        for point, label in zip(
+            x.round(12).tolist(), y[:, 0].tolist(), strict=True
+        )
     )
     assert np.allclose(ours, theirs)
 
 
 def test_some_line_gets_sixteen_points_right_and_none_more():
-    # The page says so in passing. Every split of the plane by a line is found among lines that pass close to
+    # The page says so in passing. Every split of the plane by a line is found
+    # among lines that pass close to
     # two points, on either side of each.
     x, y = toy.xor()
     best = 0
@@ -85,12 +112,15 @@ def test_some_line_gets_sixteen_points_right_and_none_more():
                 tilted = normal + tilt * direction
                 for anchor in (x[i], x[j], (x[i] + x[j]) / 2):
                     for shift in (-1e-8, 1e-8):
-                        right = np.mean(((x - anchor) @ tilted + shift > 0) == (y[:, 0] > 0.5))
+                        right = np.mean(
+                            ((x - anchor) @ tilted + shift > 0)
+                            == (y[:, 0] > 0.5)
+                        )
                         best = max(best, right, 1 - right)
     assert round(best * 21) == 16
 
 
-# --- the chain rule ------------------------------------------------------------------------------------
+# --- the chain rule ----------------------------------------------------------
 
 
 @verifies("eq-backpropagation-chain")
@@ -101,7 +131,10 @@ def test_adjoint_is_the_sum_over_consumers():
     loss = v[0] * v[1] + sp.exp(v[2]) + b * v[0]
     at_u = dict(zip(v, consumers, strict=True))
     direct = sp.diff(loss.subs(at_u), u)
-    summed = sum(sp.diff(loss, vj).subs(at_u) * sp.diff(f, u) for vj, f in zip(v, consumers, strict=True))
+    summed = sum(
+        sp.diff(loss, vj).subs(at_u) * sp.diff(f, u)
+        for vj, f in zip(v, consumers, strict=True)
+    )
     assert sp.simplify(direct - summed) == 0
 
 
@@ -113,12 +146,14 @@ def test_adjoint_of_a_vector_is_transposed_jacobian_times_adjoint():
         return torch.tanh(A @ u)
 
     weight = doubles(4, seed=5)
-    (u_bar,) = grad((weight * f(u)).sum(), u)  # L = ⟨weight, v⟩, so the adjoint of v is `weight`
+    (u_bar,) = grad(
+        (weight * f(u)).sum(), u
+    )  # L = ⟨weight, v⟩, so the adjoint of v is `weight`
     J = torch.autograd.functional.jacobian(f, u.detach())
     assert torch.allclose(u_bar, J.T @ weight, atol=1e-12)
 
 
-# --- one layer -----------------------------------------------------------------------------------------
+# --- one layer ---------------------------------------------------------------
 
 N, D_IN, D_OUT = 5, 3, 4  # three different sizes: a wrong transpose cannot run
 
@@ -129,7 +164,9 @@ def layer():
     for tensor in (A, W, b):
         tensor.requires_grad_()
     Z = A @ W + b
-    loss = (torch.sin(Z) * doubles(N, D_OUT, seed=9)).sum()  # any smooth function of Z
+    loss = (
+        torch.sin(Z) * doubles(N, D_OUT, seed=9)
+    ).sum()  # any smooth function of Z
     (delta,) = torch.autograd.grad(loss, Z, retain_graph=True)
     return A, W, b, delta, loss
 
@@ -147,7 +184,9 @@ def test_weight_gradient(layer):
 def test_bias_gradient(layer):
     *_, b, delta, loss = layer
     (expected,) = grad(loss, b)
-    assert torch.allclose(torch.ones(N, dtype=torch.float64) @ delta, expected, atol=1e-12)
+    assert torch.allclose(
+        torch.ones(N, dtype=torch.float64) @ delta, expected, atol=1e-12
+    )
 
 
 @verifies("eq-backpropagation-input")
@@ -155,7 +194,9 @@ def test_input_gradient(layer):
     A, W, _, delta, loss = layer
     (expected,) = grad(loss, A)
     assert torch.allclose(delta @ W.T, expected, atol=1e-12)
-    assert torch.allclose(torch.einsum("nj,ij->ni", delta, W), expected, atol=1e-12)
+    assert torch.allclose(
+        torch.einsum("nj,ij->ni", delta, W), expected, atol=1e-12
+    )
 
 
 @verifies("eq-backpropagation-delta")
@@ -169,7 +210,7 @@ def test_delta_recursion():
     assert torch.allclose((delta1 @ W.T) * slope, delta0, atol=1e-12)
 
 
-# --- activations ---------------------------------------------------------------------------------------
+# --- activations -------------------------------------------------------------
 
 z = sp.Symbol("z", real=True)
 SIGMA = 1 / (1 + sp.exp(-z))
@@ -180,7 +221,12 @@ def test_sigmoid_slope_and_its_bound():
     slope = SIGMA * (1 - SIGMA)
     assert sp.simplify(sp.diff(SIGMA, z) - slope) == 0
     a = sp.Symbol("a")
-    assert sp.expand(sp.Rational(1, 4) - (a - sp.Rational(1, 2)) ** 2 - a * (1 - a)) == 0
+    assert (
+        sp.expand(
+            sp.Rational(1, 4) - (a - sp.Rational(1, 2)) ** 2 - a * (1 - a)
+        )
+        == 0
+    )
     assert slope.subs(z, 0) == sp.Rational(1, 4)
 
 
@@ -190,7 +236,8 @@ def test_saturation_bound():
     a = 1 / (1 + np.exp(-np.abs(grid)))  # σ(|z|); σ' is even
     slope = a * np.exp(-np.abs(grid)) * a
     assert np.all(slope <= np.exp(-np.abs(grid)))
-    # The bound is the right order: at large |z| it is reached in the limit, so no smaller constant would do.
+    # The bound is the right order: at large |z| it is reached in the limit, so
+    # no smaller constant would do.
     assert slope[0] / np.exp(-30) > 0.99
     assert np.exp(-10) < 5e-5  # the number in the prose
 
@@ -198,10 +245,15 @@ def test_saturation_bound():
 @verifies("eq-backpropagation-tanh")
 def test_tanh_slope_and_its_relation_to_the_sigmoid():
     assert sp.simplify(sp.diff(sp.tanh(z), z) - (1 - sp.tanh(z) ** 2)) == 0
-    assert sp.simplify((2 * SIGMA.subs(z, 2 * z) - 1 - sp.tanh(z)).rewrite(sp.exp)) == 0
+    assert (
+        sp.simplify(
+            (2 * SIGMA.subs(z, 2 * z) - 1 - sp.tanh(z)).rewrite(sp.exp)
+        )
+        == 0
+    )
 
 
-# --- losses --------------------------------------------------------------------------------------------
+# --- losses ------------------------------------------------------------------
 
 
 @verifies("eq-backpropagation-mse-gradient")
@@ -224,19 +276,34 @@ def test_cross_entropy_is_softplus_minus_target_times_logit():
 
 @verifies("eq-backpropagation-bce")
 def test_stable_cross_entropy_is_exact_everywhere():
-    logits = torch.tensor([-1000.0, -40.0, -1.0, 0.0, 1.0, 40.0, 1000.0], dtype=torch.float64)
+    logits = torch.tensor(
+        [-1000.0, -40.0, -1.0, 0.0, 1.0, 40.0, 1000.0], dtype=torch.float64
+    )
     for y in (0.0, 0.3, 1.0):
-        stable = logits.clamp(min=0) - y * logits + torch.log1p(torch.exp(-logits.abs()))
+        stable = (
+            logits.clamp(min=0)
+            - y * logits
+            + torch.log1p(torch.exp(-logits.abs()))
+        )
         assert torch.isfinite(stable).all()
-        for value, result in zip(logits.tolist(), stable.tolist(), strict=True):
-            exact = sp.log(1 + sp.exp(sp.Rational(value))) - sp.Rational(str(y)) * sp.Rational(value)
-            assert result == pytest.approx(float(sp.N(exact, 500)), rel=1e-14, abs=1e-300)
+        for value, result in zip(
+            logits.tolist(), stable.tolist(), strict=True
+        ):
+            exact = sp.log(1 + sp.exp(sp.Rational(value))) - sp.Rational(
+                str(y)
+            ) * sp.Rational(value)
+            assert result == pytest.approx(
+                float(sp.N(exact, 500)), rel=1e-14, abs=1e-300
+            )
 
 
 @verifies("eq-backpropagation-bce-gradient")
 def test_cross_entropy_gradient():
     y = sp.Symbol("y")
-    assert sp.simplify(sp.diff(sp.log(1 + sp.exp(z)) - y * z, z) - (SIGMA - y)) == 0
+    assert (
+        sp.simplify(sp.diff(sp.log(1 + sp.exp(z)) - y * z, z) - (SIGMA - y))
+        == 0
+    )
 
 
 @verifies("eq-backpropagation-mse-sigmoid")
@@ -255,18 +322,30 @@ def test_softmax_and_logsumexp_survive_a_shift():
     for scale in (1.0, 1000.0):
         logits = scale * doubles(6, 4)
         m = logits.max(dim=1, keepdim=True).values
-        p = torch.exp(logits - m) / torch.exp(logits - m).sum(dim=1, keepdim=True)
+        p = torch.exp(logits - m) / torch.exp(logits - m).sum(
+            dim=1, keepdim=True
+        )
         assert torch.allclose(p, torch.softmax(logits, dim=1), atol=1e-14)
         lse = m[:, 0] + torch.log(torch.exp(logits - m).sum(dim=1))
         assert torch.allclose(lse, torch.logsumexp(logits, dim=1), rtol=1e-14)
-    # And both sides of the printed equations are the same function, for any shift at all.
+    # And both sides of the printed equations are the same function, for any
+    # shift at all.
     a, b, c = sp.symbols("a b c", real=True)
     shifted = sp.exp(a - c) / (sp.exp(a - c) + sp.exp(b - c))
     assert sp.simplify(shifted - sp.exp(a) / (sp.exp(a) + sp.exp(b))) == 0
-    assert sp.simplify(sp.exp(c + sp.log(sp.exp(a - c) + sp.exp(b - c))) - sp.exp(a) - sp.exp(b)) == 0
+    assert (
+        sp.simplify(
+            sp.exp(c + sp.log(sp.exp(a - c) + sp.exp(b - c)))
+            - sp.exp(a)
+            - sp.exp(b)
+        )
+        == 0
+    )
 
 
-@verifies("eq-backpropagation-softmax-loss", "eq-backpropagation-softmax-gradient")
+@verifies(
+    "eq-backpropagation-softmax-loss", "eq-backpropagation-softmax-gradient"
+)
 def test_softmax_cross_entropy_and_its_gradient():
     logits = sp.Matrix(sp.symbols("z0:4", real=True))
     total = sum(sp.exp(v) for v in logits)
@@ -283,11 +362,13 @@ def test_softmax_jacobian():
     logits = doubles(5)
     p = torch.softmax(logits, dim=0)
     claimed = p[:, None] * (torch.eye(5, dtype=torch.float64) - p[None, :])
-    jacobian = torch.autograd.functional.jacobian(lambda v: torch.softmax(v, dim=0), logits)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda v: torch.softmax(v, dim=0), logits
+    )
     assert torch.allclose(jacobian, claimed, atol=1e-14)
 
 
-# --- cost ----------------------------------------------------------------------------------------------
+# --- cost --------------------------------------------------------------------
 
 
 @verifies("eq-backpropagation-cost")
@@ -295,7 +376,9 @@ def test_backward_costs_two_forwards_but_for_the_first_input():
     from torch.utils.flop_counter import FlopCounterMode
 
     n, sizes = 16, (7, 11, 13, 5)
-    model = torch.nn.Sequential(*[torch.nn.Linear(a, b, bias=False) for a, b in pairwise(sizes)])
+    model = torch.nn.Sequential(
+        *[torch.nn.Linear(a, b, bias=False) for a, b in pairwise(sizes)]
+    )
     with FlopCounterMode(display=False) as counter:
         loss = model(torch.randn(n, sizes[0])).sum()
         forward = counter.get_total_flops()
@@ -327,7 +410,12 @@ def test_cost_of_the_two_orders_of_multiplication():
 
 @verifies("eq-backpropagation-adjoint")
 def test_forward_and_reverse_mode_are_adjoint():
-    A, x, v, u = doubles(4, 3), doubles(3, seed=1), doubles(3, seed=2), doubles(4, seed=3)
+    A, x, v, u = (
+        doubles(4, 3),
+        doubles(3, seed=1),
+        doubles(3, seed=2),
+        doubles(4, seed=3),
+    )
 
     def f(x):
         return torch.tanh(A @ x) ** 2
@@ -337,7 +425,7 @@ def test_forward_and_reverse_mode_are_adjoint():
     assert torch.allclose(u @ Jv, pull(u)[0] @ v, atol=1e-13)
 
 
-# --- numerical differentiation -------------------------------------------------------------------------
+# --- numerical differentiation -----------------------------------------------
 
 
 @verifies("eq-backpropagation-central")
@@ -359,12 +447,18 @@ def test_best_step():
     assert sp.simplify(sp.diff(error, h, 2).subs(h, best)).is_positive
     claimed = sp.Rational(1, 2) * (9 * e**2 * F_**2 * M) ** sp.Rational(1, 3)
     assert sp.simplify(error.subs(h, best) / claimed) == 1
-    # Measured: steps near ε^(1/3) beat steps a hundred times larger or smaller, by a factor of ten and more.
+    # Measured: steps near ε^(1/3) beat steps a hundred times larger or
+    # smaller, by a factor of ten and more.
     points, eps = np.linspace(0.5, 1.5, 101), np.finfo(float).eps
 
     def measured(step):
         return np.mean(
-            np.abs((np.exp(points + step) - np.exp(points - step)) / (2 * step) / np.exp(points) - 1)
+            np.abs(
+                (np.exp(points + step) - np.exp(points - step))
+                / (2 * step)
+                / np.exp(points)
+                - 1
+            )
         )
 
     good = measured(eps ** (1 / 3))
@@ -373,25 +467,16 @@ def test_best_step():
     assert measured(eps ** (1 / 3) / 100) > 10 * good
 
 
-# --- variance through layers ---------------------------------------------------------------------------
-
-
-def mean_within(samples, expected, errors=5):
-    """The mean of independent samples lies within `errors` standard errors of the expected value."""
-    standard_error = samples.std(ddof=1) / np.sqrt(len(samples))
-    assert abs(samples.mean() - expected) < errors * standard_error, (
-        samples.mean(),
-        expected,
-        standard_error,
-    )
-    assert standard_error < 0.02 * expected  # sharp enough to notice a factor of 1.1
+# --- variance through layers -------------------------------------------------
 
 
 @verifies("eq-backpropagation-variance-forward")
 def test_mean_square_of_a_preactivation():
     rng = np.random.default_rng(0)
     d, std, draws = 30, 0.3, 40_000
-    a = rng.uniform(0, 1, (draws, d))  # not centered: the mean square counts, not the variance
+    a = rng.uniform(
+        0, 1, (draws, d)
+    )  # not centered: the mean square counts, not the variance
     z = (a * rng.normal(0, std, (draws, d))).sum(axis=1)
     mean_within(z**2, d * std**2 * (1 / 3))
 
@@ -401,7 +486,9 @@ def test_mean_square_of_a_gradient():
     rng = np.random.default_rng(1)
     d_out, std, draws = 20, 0.2, 40_000
     delta = rng.normal(0.5, 1, (draws, d_out))  # mean square 1.25
-    gradient = (delta * rng.uniform(-1, 1, (draws, d_out)) * std * np.sqrt(3)).sum(axis=1)  # variance std²
+    gradient = (
+        delta * rng.uniform(-1, 1, (draws, d_out)) * std * np.sqrt(3)
+    ).sum(axis=1)  # variance std²
     mean_within(gradient**2, d_out * std**2 * 1.25)
 
 
@@ -410,8 +497,11 @@ def test_xavier_variance_and_its_uniform_form():
     w, r, a, b = sp.symbols("w r a b", positive=True)
     variance = sp.integrate(w**2 / (2 * r), (w, -r, r))
     assert sp.simplify(variance - r**2 / 3) == 0
-    assert sp.simplify(variance.subs(r, sp.sqrt(6 / (a + b))) - 2 / (a + b)) == 0
-    # The rule is 1 / (mean of the widths), and equals both wishes when the widths agree.
+    assert (
+        sp.simplify(variance.subs(r, sp.sqrt(6 / (a + b))) - 2 / (a + b)) == 0
+    )
+    # The rule is 1 / (mean of the widths), and equals both wishes when the
+    # widths agree.
     assert sp.simplify(2 / (a + b) - 1 / ((a + b) / 2)) == 0
     assert sp.simplify((2 / (a + b)).subs(b, a) - 1 / a) == 0
 
@@ -420,35 +510,53 @@ def test_xavier_variance_and_its_uniform_form():
 def test_relu_keeps_half_of_the_mean_square():
     s = sp.Symbol("s", positive=True)
     normal = sp.exp(-(z**2) / (2 * s**2)) / sp.sqrt(2 * sp.pi * s**2)
-    assert sp.simplify(sp.integrate(z**2 * normal, (z, 0, sp.oo)) - s**2 / 2) == 0
-    uniform = sp.integrate(z**2 / (2 * s), (z, 0, s))  # any symmetric density will do
-    assert sp.simplify(uniform - sp.integrate(z**2 / (2 * s), (z, -s, s)) / 2) == 0
+    assert (
+        sp.simplify(sp.integrate(z**2 * normal, (z, 0, sp.oo)) - s**2 / 2) == 0
+    )
+    uniform = sp.integrate(
+        z**2 / (2 * s), (z, 0, s)
+    )  # any symmetric density will do
+    assert (
+        sp.simplify(uniform - sp.integrate(z**2 / (2 * s), (z, -s, s)) / 2)
+        == 0
+    )
 
 
 @verifies("eq-backpropagation-depth", "eq-backpropagation-he")
 def test_mean_square_through_relu_layers():
     rng = np.random.default_rng(2)
     d, k, networks = 64, 4, 1500
-    for scale, factor in ((2.0, 1.0), (2.6, 1.3)):  # He's rule, and one that grows by 1.3 a layer
+    for scale, factor in (
+        (2.0, 1.0),
+        (2.6, 1.3),
+    ):  # He's rule, and one that grows by 1.3 a layer
         ratios = np.empty(networks)
         for index in range(networks):
             z = rng.normal(size=d)
             start = np.mean(z**2)
             for _ in range(k):
-                z = np.maximum(z, 0) @ rng.normal(0, np.sqrt(scale / d), (d, d))
+                z = np.maximum(z, 0) @ rng.normal(
+                    0, np.sqrt(scale / d), (d, d)
+                )
             ratios[index] = np.mean(z**2) / start
         mean_within(ratios, factor**k)
-    assert pytest.approx(0.11**2, rel=0.06) == 256 * 0.01**2 / 2  # numbers of the prose: 0.11 a layer,
+    assert (
+        pytest.approx(0.11**2, rel=0.06) == 256 * 0.01**2 / 2
+    )  # numbers of the prose: 0.11 a layer,
     shrinkage = 15 * np.log10(256 * 0.01**2 / 2)
-    assert shrinkage < -28  # less than 1e-28 of the root mean square after thirty
+    assert (
+        shrinkage < -28
+    )  # less than 1e-28 of the root mean square after thirty
 
 
-# --- vanishing gradients -------------------------------------------------------------------------------
+# --- vanishing gradients -----------------------------------------------------
 
 
 def sigmoid_chain(depth=4, width=6, scale=1.0):
-    """Pre-activations, weights and deltas of a sigmoid network for one point."""
-    weights = [scale * doubles(width, width, seed=layer) for layer in range(depth)]
+    """Pre-activations, weights, deltas of a sigmoid network for one point."""
+    weights = [
+        scale * doubles(width, width, seed=layer) for layer in range(depth)
+    ]
     z = [(doubles(width, seed=50) @ weights[0]).requires_grad_()]
     for W in weights[1:]:
         z.append(torch.sigmoid(z[-1]) @ W)
@@ -461,7 +569,11 @@ def test_first_delta_is_a_product_of_jacobians():
     z, weights, deltas = sigmoid_chain()
     row = deltas[-1]
     for W, below in zip(reversed(weights[1:]), reversed(z[:-1]), strict=True):
-        row = row @ W.T @ torch.diag(torch.sigmoid(below) * (1 - torch.sigmoid(below)))
+        row = (
+            row
+            @ W.T
+            @ torch.diag(torch.sigmoid(below) * (1 - torch.sigmoid(below)))
+        )
     assert torch.allclose(row, deltas[0], rtol=1e-12, atol=1e-300)
 
 
@@ -476,16 +588,28 @@ def test_bound_on_the_first_delta():
     # Tight: with z = 0 everywhere and orthogonal weights both sides are equal.
     Q = torch.linalg.qr(doubles(5, 5)).Q
     row = doubles(5, seed=3)
-    product = row @ Q.T @ torch.diag(torch.full((5,), 0.25, dtype=torch.float64))
+    product = (
+        row @ Q.T @ torch.diag(torch.full((5,), 0.25, dtype=torch.float64))
+    )
     assert torch.allclose(product.norm(), 0.25 * row.norm(), rtol=1e-12)
-    assert 4.0**-10 < 1e-6 < 4.0**-9  # the exercise: ten hidden layers, not nine
+    assert (
+        4.0**-10 < 1e-6 < 4.0**-9
+    )  # the exercise: ten hidden layers, not nine
 
 
 @verifies("eq-backpropagation-batchnorm")
 def test_batchnorm_input_gradient():
     x, gamma, eps = doubles(8, 3).requires_grad_(), doubles(3, seed=1), 1e-3
     dy = doubles(8, 3, seed=2)
-    y = F.batch_norm(x, None, None, gamma, torch.zeros(3, dtype=torch.float64), training=True, eps=eps)
+    y = F.batch_norm(
+        x,
+        None,
+        None,
+        gamma,
+        torch.zeros(3, dtype=torch.float64),
+        training=True,
+        eps=eps,
+    )
     (expected,) = grad((y * dy).sum(), x)
     s = torch.sqrt(x.var(dim=0, unbiased=False) + eps)
     x_hat = (x - x.mean(dim=0)) / s

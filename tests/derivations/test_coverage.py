@@ -1,4 +1,6 @@
-"""Every numbered claim of a page has a test, and every test's label is a claim of its page."""
+"""Every numbered claim of a page has a test, and every test's label is a claim
+of its page.
+"""
 
 import ast
 import re
@@ -7,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LABEL = re.compile(r"^[^\n]*\$\$\s*\(([a-z][\w-]*)\)\s*$|^:label:\s*((?:eq|def)-[\w-]+)\s*$", re.M)
+LABEL = re.compile(
+    r"^[^\n]*\$\$\s*\(([a-z][\w-]*)\)\s*$|^:label:\s*((?:eq|def)-[\w-]+)\s*$",
+    re.M,
+)
 
 
 def labels_of(page):
@@ -16,15 +21,20 @@ def labels_of(page):
 
 
 def verified_by(source):
-    """{label: [names of test functions]} from the decorators of a test file."""
+    """{label: [names of tests]} from the decorators of a test file."""
     found = {}
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.FunctionDef):
             continue
         for decorator in node.decorator_list:
-            if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "verifies":
+            if (
+                isinstance(decorator, ast.Call)
+                and getattr(decorator.func, "id", "") == "verifies"
+            ):
                 for argument in decorator.args:
-                    found.setdefault(ast.literal_eval(argument), []).append(node.name)
+                    found.setdefault(ast.literal_eval(argument), []).append(
+                        node.name
+                    )
     return found
 
 
@@ -32,16 +42,26 @@ def problems(stem, page, source):
     """What is wrong between a page and its test file, one sentence each."""
     labels, tests = labels_of(page), verified_by(source)
     claims = [label for label in labels if label.startswith("eq-")]
-    said = [f"{label}: a claim without a test" for label in claims if label not in tests]
+    said = [
+        f"{label}: a claim without a test"
+        for label in claims
+        if label not in tests
+    ]
     said += [
-        f"{label}: a test for a claim that the page does not make" for label in tests if label not in claims
+        f"{label}: a test for a claim that the page does not make"
+        for label in tests
+        if label not in claims
     ]
     said += [
         f"{label}: labels start with eq-{stem}- or def-{stem}-"
         for label in labels
         if not re.match(rf"(eq|def)-{stem.replace('_', '-')}-", label)
     ]
-    said += [f"{label}: used twice" for label in set(labels) if labels.count(label) > 1]
+    said += [
+        f"{label}: used twice"
+        for label in set(labels)
+        if labels.count(label) > 1
+    ]
     said += [
         f"{name}: not a test, its name does not start with test_"
         for names in tests.values()
@@ -51,30 +71,51 @@ def problems(stem, page, source):
     return said
 
 
-PAGES = sorted(path for path in (ROOT / "book").glob("*.md") if labels_of(path.read_text(encoding="utf-8")))
+PAGES = sorted(
+    path
+    for path in (ROOT / "book").glob("*.md")
+    if labels_of(path.read_text(encoding="utf-8"))
+)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_page_and_tests_agree(path):
     tests = ROOT / "tests" / "derivations" / f"test_{path.stem}.py"
-    assert tests.is_file(), f"book/{path.name} has numbered equations, but there is no {tests.name}"
-    assert problems(path.stem, path.read_text(encoding="utf-8"), tests.read_text(encoding="utf-8")) == []
+    assert tests.is_file(), (
+        f"book/{path.name} has numbered equations, but no {tests.name}"
+    )
+    assert (
+        problems(
+            path.stem,
+            path.read_text(encoding="utf-8"),
+            tests.read_text(encoding="utf-8"),
+        )
+        == []
+    )
 
 
 def test_some_page_is_checked():
     assert len(PAGES) > 0
 
 
-PAGE = "$$ a = a $$ (eq-x-one)\n\n$$\nb = b\n$$ (eq-x-two)\n\n$$ c := 1 $$ (def-x-three)\n"
+PAGE = (
+    "$$ a = a $$ (eq-x-one)\n\n$$\nb = b\n$$ (eq-x-two)\n\n"
+    "$$ c := 1 $$ (def-x-three)\n"
+)
 
 
 @pytest.mark.parametrize(
     ("page", "source", "complaint"),
     [
-        (PAGE, '@verifies("eq-x-one")\ndef test_a(): ...', "eq-x-two: a claim without a test"),
         (
             PAGE,
-            '@verifies("eq-x-one", "eq-x-two", "eq-x-four")\ndef test_a(): ...',
+            '@verifies("eq-x-one")\ndef test_a(): ...',
+            "eq-x-two: a claim without a test",
+        ),
+        (
+            PAGE,
+            '@verifies("eq-x-one", "eq-x-two", "eq-x-four")\n'
+            "def test_a(): ...",
             "eq-x-four: a test for a claim",
         ),
         (
@@ -82,13 +123,28 @@ PAGE = "$$ a = a $$ (eq-x-one)\n\n$$\nb = b\n$$ (eq-x-two)\n\n$$ c := 1 $$ (def-
             '@verifies("eq-x-one", "eq-y-two")\ndef test_a(): ...',
             "eq-y-two: labels",
         ),
-        (PAGE + PAGE, '@verifies("eq-x-one", "eq-x-two")\ndef test_a(): ...', "used twice"),
-        (PAGE, '@verifies("eq-x-one", "eq-x-two")\ndef check_a(): ...', "check_a: not a test"),
+        (
+            PAGE + PAGE,
+            '@verifies("eq-x-one", "eq-x-two")\ndef test_a(): ...',
+            "used twice",
+        ),
+        (
+            PAGE,
+            '@verifies("eq-x-one", "eq-x-two")\ndef check_a(): ...',
+            "check_a: not a test",
+        ),
     ],
 )
 def test_planted_gaps_are_found(page, source, complaint):
-    assert any(complaint in sentence for sentence in problems("x", page, source))
+    assert any(
+        complaint in sentence for sentence in problems("x", page, source)
+    )
 
 
 def test_a_page_in_order_has_no_problems():
-    assert problems("x", PAGE, '@verifies("eq-x-one", "eq-x-two")\ndef test_a(): ...') == []
+    assert (
+        problems(
+            "x", PAGE, '@verifies("eq-x-one", "eq-x-two")\ndef test_a(): ...'
+        )
+        == []
+    )

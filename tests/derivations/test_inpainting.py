@@ -1,4 +1,6 @@
-"""Each numbered claim of book/inpainting.md, checked: symbolically, by autograd, by enumeration, or by simulation."""
+"""Each numbered claim of book/inpainting.md, checked: symbolically, by
+autograd, by enumeration, or by simulation.
+"""
 
 import itertools
 import math
@@ -11,24 +13,18 @@ import sympy as sp
 import torch
 from scipy import integrate, linalg, optimize, stats
 from torch.utils.flop_counter import FlopCounterMode
-from verifies import verifies
+
+from verifies import mean_within, verifies
 
 SCHEDULES = {
-    "cosine": (lambda r: math.cos(math.pi * r / 2), lambda m: 2 / math.pi * math.acos(m)),
+    "cosine": (
+        lambda r: math.cos(math.pi * r / 2),
+        lambda m: 2 / math.pi * math.acos(m),
+    ),
     "linear": (lambda r: 1 - r, lambda m: 1 - m),
     "square": (lambda r: 1 - r**2, lambda m: math.sqrt(1 - m)),
     "one minus root": (lambda r: 1 - math.sqrt(r), lambda m: (1 - m) ** 2),
 }
-
-
-def mean_within(samples, expected, errors=5, sharp=0.02):
-    """The mean of independent samples lies within `errors` standard errors of the expected value.
-
-    sharp: the standard error must be below this share of the expected value (or below it, for zero).
-    """
-    error = samples.std(ddof=1) / math.sqrt(len(samples))
-    assert abs(samples.mean() - expected) < errors * error, (samples.mean(), expected, error)
-    assert error < sharp * (abs(expected) or 1)
 
 
 def positive(size, rng):
@@ -50,25 +46,33 @@ def kl(p, q):
     return np.sum(p * np.log(p / q))
 
 
-# --- words ---------------------------------------------------------------------------------------------
+# --- words -------------------------------------------------------------------
 
 
 @verifies("eq-inpainting-bits")
 def test_bits_of_a_grid_of_tokens():
-    # All grids of a small case, numbered: N log2 K binary digits are what it takes to tell them apart.
+    # All grids of a small case, numbered: N log2 K binary digits are what it
+    # takes to tell them apart.
     for tokens, codes in ((3, 4), (2, 8)):
         grids = list(itertools.product(range(codes), repeat=tokens))
         assert len(f"{len(grids) - 1:b}") == tokens * math.log2(codes)
-    assert 64 * math.log2(512) == 576 and 32 * 32 * 3 * 8 == 24_576  # of the prose
+    assert (
+        64 * math.log2(512) == 576 and 32 * 32 * 3 * 8 == 24_576
+    )  # of the prose
     assert round(24_576 / 576, 1) == 42.7 and round(24_576 / 640, 1) == 38.4
 
 
 @verifies("eq-inpainting-nearest")
 def test_nearest_code_by_one_matrix_product():
     rng = np.random.default_rng(0)
-    z, codes = rng.normal(size=(500, 5)), rng.normal(size=(11, 5)) * rng.uniform(0.2, 2, size=(11, 1))
+    z, codes = (
+        rng.normal(size=(500, 5)),
+        rng.normal(size=(11, 5)) * rng.uniform(0.2, 2, size=(11, 1)),
+    )
     nearest = np.linalg.norm(z[:, None] - codes, axis=2).argmin(1)
-    assert np.array_equal(((codes**2).sum(1) - 2 * z @ codes.T).argmin(1), nearest)
+    assert np.array_equal(
+        ((codes**2).sum(1) - 2 * z @ codes.T).argmin(1), nearest
+    )
     assert len(set(nearest)) > 5
 
 
@@ -86,10 +90,17 @@ def test_straight_through_hands_over_the_gradient_at_the_code():
     (got,) = torch.autograd.grad(loss(z_q), z)
     at_code = torch.autograd.functional.jacobian(loss, e)
     assert torch.allclose(got, at_code)
-    assert not torch.allclose(got, torch.autograd.functional.jacobian(loss, z.detach()), atol=0.1)
+    assert not torch.allclose(
+        got, torch.autograd.functional.jacobian(loss, z.detach()), atol=0.1
+    )
     # It is exact for the shift by a constant.
     shift = (e - z).detach()
-    assert torch.allclose(got, torch.autograd.functional.jacobian(lambda u: loss(u + shift), z.detach()))
+    assert torch.allclose(
+        got,
+        torch.autograd.functional.jacobian(
+            lambda u: loss(u + shift), z.detach()
+        ),
+    )
 
 
 @verifies("eq-inpainting-straight-change")
@@ -97,7 +108,9 @@ def test_change_of_the_loss_when_a_border_is_crossed():
     rng = np.random.default_rng(1)
     e, new, t = rng.normal(size=(3, 4))
     change = np.sum((new - t) ** 2) - np.sum((e - t) ** 2)
-    assert change == pytest.approx(2 * (e - t) @ (new - e) + np.sum((new - e) ** 2), rel=1e-12)
+    assert change == pytest.approx(
+        2 * (e - t) @ (new - e) + np.sum((new - e) ** 2), rel=1e-12
+    )
 
     def descend(t, z=0.2, rate=0.05, steps=200):
         losses = []
@@ -109,21 +122,30 @@ def test_change_of_the_loss_when_a_border_is_crossed():
 
     good, trembling = descend(0.9), descend(0.4)  # the two cases of the prose
     assert good[0] == pytest.approx(0.81) and good[-1] == pytest.approx(0.01)
-    assert set(trembling.round(4)) == {0.16, 0.36} and np.sum(np.diff(trembling) != 0) > 10
+    assert (
+        set(trembling.round(4)) == {0.16, 0.36}
+        and np.sum(np.diff(trembling) != 0) > 10
+    )
 
 
 @verifies("eq-inpainting-vq-gradients")
 def test_gradients_of_codebook_and_commitment_loss():
     generator = torch.Generator().manual_seed(0)
-    z = torch.randn(40, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    z = torch.randn(
+        40, 3, generator=generator, dtype=torch.float64, requires_grad=True
+    )
     codes = torch.randn(7, 3, generator=generator, dtype=torch.float64)
     codes[6] = 100  # nobody's nearest
     codes.requires_grad_()
     beta, tokens = 0.25, torch.cdist(z, codes).argmin(1)
     e = codes[tokens]
     straight = ((z + (e - z).detach()) ** 3).sum()  # a reconstruction loss
-    extra = ((z.detach() - e) ** 2).sum(1).mean() + beta * ((z - e.detach()) ** 2).sum(1).mean()
-    (for_codes,) = torch.autograd.grad(straight + extra, codes, retain_graph=True)
+    extra = ((z.detach() - e) ** 2).sum(1).mean() + beta * (
+        (z - e.detach()) ** 2
+    ).sum(1).mean()
+    (for_codes,) = torch.autograd.grad(
+        straight + extra, codes, retain_graph=True
+    )
     (for_z,) = torch.autograd.grad(extra, z)
     for k in range(7):
         claimed = 2 / 40 * (codes[k] - z[tokens == k]).sum(0)
@@ -137,18 +159,27 @@ def test_squared_error_of_a_cell_splits_at_its_mean():
     z, e = np.random.default_rng(2).normal(size=(9, 4)), np.arange(4.0)
     m = z.mean(0)
     left = np.sum((z - e) ** 2)
-    assert left == pytest.approx(np.sum((z - m) ** 2) + 9 * np.sum((m - e) ** 2), rel=1e-12)
+    assert left == pytest.approx(
+        np.sum((z - m) ** 2) + 9 * np.sum((m - e) ** 2), rel=1e-12
+    )
 
 
 def ema_run(decay=0.8, batches=6, seed=3):
-    """Running means of one code: start, the batches that chose it, and its values after each update."""
+    """Running means of one code: start, the batches that chose it, and its
+    values after each update.
+    """
     rng = np.random.default_rng(seed)
     start, count = rng.normal(size=2), 1.7
-    data = [rng.normal(size=(size, 2)) for size in (3, 1, 0, 5, 2, 4)[:batches]]
+    data = [
+        rng.normal(size=(size, 2)) for size in (3, 1, 0, 5, 2, 4)[:batches]
+    ]
     nu, s, values = count, count * start, []
     for batch in data:
         before = s / nu
-        nu, s = decay * nu + (1 - decay) * len(batch), decay * s + (1 - decay) * batch.sum(0)
+        nu, s = (
+            decay * nu + (1 - decay) * len(batch),
+            decay * s + (1 - decay) * batch.sum(0),
+        )
         values.append((before, nu, s / nu))
     return decay, start, count, data, values
 
@@ -161,7 +192,9 @@ def test_running_mean_minimizes_a_squared_error_that_forgets():
     def error(e):
         total = decay**steps * count * np.sum((start - e) ** 2)
         for j, batch in enumerate(data, 1):
-            total += (1 - decay) * decay ** (steps - j) * np.sum((batch - e) ** 2)
+            total += (
+                (1 - decay) * decay ** (steps - j) * np.sum((batch - e) ** 2)
+            )
         return total
 
     best = optimize.minimize(error, np.zeros(2), tol=1e-12).x
@@ -201,8 +234,15 @@ def test_perplexity_bounds_the_information_of_a_grid():
     rng = np.random.default_rng(1)
     for _ in range(50):
         joint = rng.dirichlet(np.full(27, 0.3)).reshape(3, 3, 3)
-        places = [joint.sum(axis=tuple(j for j in range(3) if j != i)) for i in range(3)]
-        whole, parts, bound = entropy(joint), sum(map(entropy, places)), 3 * entropy(np.mean(places, axis=0))
+        places = [
+            joint.sum(axis=tuple(j for j in range(3) if j != i))
+            for i in range(3)
+        ]
+        whole, parts, bound = (
+            entropy(joint),
+            sum(map(entropy, places)),
+            3 * entropy(np.mean(places, axis=0)),
+        )
         assert whole < parts < bound
     same = np.einsum("i,j,k->ijk", *[[0.2, 0.3, 0.5]] * 3)
     assert entropy(same) == pytest.approx(3 * entropy([0.2, 0.3, 0.5]))
@@ -211,19 +251,23 @@ def test_perplexity_bounds_the_information_of_a_grid():
 @verifies("eq-inpainting-unused")
 def test_codes_seen_in_few_tokens():
     rng = np.random.default_rng(0)
-    seen = np.array([len(np.unique(row)) for row in rng.integers(512, size=(20_000, 64))])
+    seen = np.array(
+        [len(np.unique(row)) for row in rng.integers(512, size=(20_000, 64))]
+    )
     expected = 512 * (1 - (1 - 1 / 512) ** 64)
     mean_within(seen, expected, sharp=1e-3)
     assert expected == pytest.approx(60, abs=0.5)  # of the prose
 
 
-# --- more than squared error ---------------------------------------------------------------------------
+# --- more than squared error -------------------------------------------------
 
 
 @verifies("eq-inpainting-mean", "eq-inpainting-blur")
-def test_the_best_painting_is_an_average_and_a_plausible_one_has_twice_the_error():
+def test_the_best_painting_is_an_average_a_plausible_one_errs_twice():
     rng = np.random.default_rng(0)
-    chance = rng.dirichlet(np.ones(5), size=2) * np.array([[0.3], [0.7]])  # (token, picture), joint
+    chance = rng.dirichlet(np.ones(5), size=2) * np.array(
+        [[0.3], [0.7]]
+    )  # (token, picture), joint
     pictures, painted = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 3))
     weights = chance.sum(1)
     m = np.sum(chance[..., None] * pictures, axis=1) / weights[:, None]
@@ -261,11 +305,13 @@ def test_value_of_the_game_is_a_jensen_shannon_divergence():
         p, q = np.array([1 - share, share]), np.array([share, 1 - share])
         best = p / (p + q)
         value = sum(a * math.log(b) for a, b in zip(p, best, strict=True) if a)
-        value += sum(a * math.log(b) for a, b in zip(q, 1 - best, strict=True) if a)
+        value += sum(
+            a * math.log(b) for a, b in zip(q, 1 - best, strict=True) if a
+        )
         assert value == pytest.approx(0, abs=1e-7)
 
 
-# --- attention -----------------------------------------------------------------------------------------
+# --- attention ---------------------------------------------------------------
 
 
 def soft(scores, temperature):
@@ -288,7 +334,9 @@ def test_softmax_solves_the_look_up_with_entropy():
         tol=1e-12,
     )
     assert np.allclose(found.x, soft(scores, tau), atol=1e-5)
-    assert -found.fun == pytest.approx(tau * np.log(np.sum(np.exp(scores / tau))), rel=1e-8)
+    assert -found.fun == pytest.approx(
+        tau * np.log(np.sum(np.exp(scores / tau))), rel=1e-8
+    )
 
 
 @verifies("eq-inpainting-hard")
@@ -296,10 +344,14 @@ def test_hard_look_up_is_the_limit():
     rng = np.random.default_rng(0)
     for tau in (3.0, 1.0, 0.1, 0.01):
         scores = rng.normal(size=9)
-        value = scores.max() + tau * np.log(np.sum(np.exp((scores - scores.max()) / tau)))
+        value = scores.max() + tau * np.log(
+            np.sum(np.exp((scores - scores.max()) / tau))
+        )
         assert scores.max() <= value <= scores.max() + tau * math.log(9)
     assert soft(np.array([1.0, 0.9, 0.2]), 0.005)[0] > 1 - 1e-8
-    flat = tau * np.log(np.sum(np.exp(np.full(9, 0.4) / 1.0)))  # equality for equal scores
+    flat = tau * np.log(
+        np.sum(np.exp(np.full(9, 0.4) / 1.0))
+    )  # equality for equal scores
     assert flat / tau == pytest.approx(0.4 + math.log(9))
 
 
@@ -308,18 +360,24 @@ def test_variance_of_a_dot_product():
     rng = np.random.default_rng(0)
     for d in (4, 64):
         q = rng.normal(size=(60_000, d))
-        k = rng.choice([-1.0, 1.0], size=(60_000, d))  # any distribution with mean 0 and variance 1
+        k = rng.choice(
+            [-1.0, 1.0], size=(60_000, d)
+        )  # any distribution with mean 0 and variance 1
         scores = (q * k).sum(1)
         mean_within(scores, 0, sharp=0.1)
         mean_within(scores**2, d)
         mean_within((scores / math.sqrt(d)) ** 2, 1)
-        assert (scores * math.sqrt(d)).std() == pytest.approx(d, rel=0.03)  # the mistake of the prose
+        assert (scores * math.sqrt(d)).std() == pytest.approx(
+            d, rel=0.03
+        )  # the mistake of the prose
 
 
 @verifies("eq-inpainting-jacobian")
 def test_jacobian_of_the_softmax():
     scores, tau = torch.tensor([0.3, -1.0, 1.2], dtype=torch.float64), 0.6
-    jacobian = torch.autograd.functional.jacobian(lambda s: torch.softmax(s / tau, 0), scores)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda s: torch.softmax(s / tau, 0), scores
+    )
     p = torch.softmax(scores / tau, 0)
     assert torch.allclose(jacobian, (torch.diag(p) - torch.outer(p, p)) / tau)
 
@@ -333,11 +391,15 @@ def test_a_sure_look_up_has_no_gradient():
             p = soft(scores, tau)
             first, second = np.sort(scores)[[-1, -2]]
             largest = np.abs(np.diag(p) - np.outer(p, p)).max() / tau
-            rest = np.delete(p, p.argmax()).sum()  # 1 − the largest, without cancellation
+            rest = np.delete(
+                p, p.argmax()
+            ).sum()  # 1 − the largest, without cancellation
             assert largest <= rest / tau * (1 + 1e-9)
             assert rest <= 19 * math.exp(-(first - second) / tau) * (1 + 1e-9)
     assert 63 * math.exp(-30) == pytest.approx(6e-12, rel=0.05)  # of the prose
-    two = soft(np.array([5.0, 0.0]), 1.0)  # for two keys both bounds are nearly reached
+    two = soft(
+        np.array([5.0, 0.0]), 1.0
+    )  # for two keys both bounds are nearly reached
     assert two[0] * two[1] > 0.98 * math.exp(-5)
 
 
@@ -348,28 +410,54 @@ def test_view_without_transpose_makes_heads_of_tokens():
     true = x.view(B, N, heads, d)  # [b, n, a]: token n, head a
     false = x.view(B, heads, N, d)
     for n, a in itertools.product(range(N), range(heads)):
-        assert torch.equal(false[:, n // (N // heads), (n * heads + a) % N], true[:, n, a])
-    # Attention with false heads: token 0 does not notice a change of a token outside of its group.
-    x = torch.randn(1, N, heads * d, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        assert torch.equal(
+            false[:, n // (N // heads), (n * heads + a) % N], true[:, n, a]
+        )
+    # Attention with false heads: token 0 does not notice a change of a token
+    # outside of its group.
+    x = torch.randn(
+        1,
+        N,
+        heads * d,
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.float64,
+    )
 
     def attend(x, wrong):
-        q = x.view(1, heads, N, d) if wrong else x.view(1, N, heads, d).transpose(1, 2)
+        q = (
+            x.view(1, heads, N, d)
+            if wrong
+            else x.view(1, N, heads, d).transpose(1, 2)
+        )
         out = torch.nn.functional.scaled_dot_product_attention(q, q, q)
         return (out if wrong else out.transpose(1, 2)).reshape(1, N, heads * d)
 
     for n in range(1, N):
         changed = x.clone()
         changed[0, n] += 1
-        assert torch.equal(attend(x, True)[0, 0], attend(changed, True)[0, 0]) == (n >= N // heads)
-        assert not torch.allclose(attend(x, False)[0, 0], attend(changed, False)[0, 0])
-    # Of the prose: 64 tokens and 4 heads make a group of two rows of the 8 × 8 grid.
-    assert [n // (64 // 4) for n in range(64)] == [n // 8 // 2 for n in range(64)]
+        assert torch.equal(
+            attend(x, True)[0, 0], attend(changed, True)[0, 0]
+        ) == (n >= N // heads)
+        assert not torch.allclose(
+            attend(x, False)[0, 0], attend(changed, False)[0, 0]
+        )
+    # Of the prose: 64 tokens and 4 heads make a group of two rows of the 8 × 8
+    # grid.
+    assert [n // (64 // 4) for n in range(64)] == [
+        n // 8 // 2 for n in range(64)
+    ]
 
 
 @verifies("eq-inpainting-equivariance")
 def test_attention_is_permutation_equivariant_and_masked_places_look_alike():
     torch.manual_seed(0)
-    layer = torch.nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True).double().eval()
+    layer = (
+        torch.nn.TransformerEncoderLayer(
+            16, 4, 32, dropout=0.0, batch_first=True
+        )
+        .double()
+        .eval()
+    )
     W = torch.randn(3, 16, 16, dtype=torch.float64)
 
     def attention(X):
@@ -382,7 +470,9 @@ def test_attention_is_permutation_equivariant_and_masked_places_look_alike():
     assert torch.allclose(layer((P @ X)[None])[0], P @ layer(X[None])[0])
     X[[1, 4]] = torch.randn(16, dtype=torch.float64)  # two masked places
     out = layer(X[None])[0]
-    assert torch.allclose(out[1], out[4]) and not torch.allclose(out[1], out[2])
+    assert torch.allclose(out[1], out[4]) and not torch.allclose(
+        out[1], out[2]
+    )
     positions = torch.randn(7, 16, dtype=torch.float64)
     out = layer((X + positions)[None])[0]
     assert not torch.allclose(out[1], out[4])
@@ -407,15 +497,21 @@ def test_operations_of_a_layer_are_counted():
         out = (weights @ v).transpose(1, 2).reshape(1, N, D) @ W[3]
         torch.relu(out @ up) @ down
     assert counter.get_total_flops() == flops(N, D, hidden)
-    assert 8 * (2 * D) * D**2 == 4 * (2 * D) ** 2 * D  # the quadratic term overtakes at N = 2D
+    assert (
+        8 * (2 * D) * D**2 == 4 * (2 * D) ** 2 * D
+    )  # the quadratic term overtakes at N = 2D
     # Of the prose: the network of the course.
     assert 15 * flops(256, 768, 1536) / 1e9 == pytest.approx(39, abs=0.5)
     from dlp_utils.models import inpainting
 
     with torch.device("meta"):
         network = inpainting.Transformer(inpainting.CONFIGS["gpu"])
-    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(73, abs=0.5)
-    assert 4 * 256**2 * 768 / flops(256, 768, 1536) == pytest.approx(0.08, abs=0.004)
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(
+        73, abs=0.5
+    )
+    assert 4 * 256**2 * 768 / flops(256, 768, 1536) == pytest.approx(
+        0.08, abs=0.004
+    )
 
 
 @verifies("eq-inpainting-memory")
@@ -425,13 +521,19 @@ def test_bytes_of_the_attention_weights():
         weights = torch.softmax(q @ q.mT, dim=-1)
         assert weights.numel() * weights.element_size() == size * 3 * 10**2
     picture = 15 * 4 * 16 * 256**2
-    assert picture / 1e6 == pytest.approx(63, abs=0.5) and 64 * picture / 1e9 == pytest.approx(4, abs=0.1)
+    assert picture / 1e6 == pytest.approx(
+        63, abs=0.5
+    ) and 64 * picture / 1e9 == pytest.approx(4, abs=0.1)
 
 
 @verifies("eq-inpainting-passes")
 def test_work_of_one_token_at_a_time_and_of_parallel_steps():
     D, hidden, N = 8, 12, 5
-    W, up, down = torch.randn(4, D, D), torch.randn(D, hidden), torch.randn(hidden, D)
+    W, up, down = (
+        torch.randn(4, D, D),
+        torch.randn(D, hidden),
+        torch.randn(hidden, D),
+    )
     with FlopCounterMode(display=False) as counter:
         keys, values = [], []
         for _ in range(N):  # one token at a time, keys and values kept
@@ -444,11 +546,16 @@ def test_work_of_one_token_at_a_time_and_of_parallel_steps():
     assert counter.get_total_flops() == one_by_one
     D, hidden, N, T = 768, 1536, 256, 8  # of the prose
     one_by_one = N * (8 * D**2 + 4 * D * hidden) + 2 * N * (N + 1) * D
-    assert T * (8 * N * D**2 + 4 * N * D * hidden + 4 * N**2 * D) == T * flops(N, D, hidden)
-    assert T * flops(N, D, hidden) / one_by_one == pytest.approx(8.3, abs=0.05) and N / T == 32
+    assert T * (8 * N * D**2 + 4 * N * D * hidden + 4 * N**2 * D) == T * flops(
+        N, D, hidden
+    )
+    assert (
+        T * flops(N, D, hidden) / one_by_one == pytest.approx(8.3, abs=0.05)
+        and N / T == 32
+    )
 
 
-# --- layer normalization -------------------------------------------------------------------------------
+# --- layer normalization -----------------------------------------------------
 
 
 @verifies("eq-inpainting-layernorm-jacobian", "eq-inpainting-layernorm")
@@ -461,7 +568,9 @@ def test_gradient_of_layer_norm_by_hand():
         y = (x - x.mean()) / s
         assert torch.allclose(norm(x), y)
         jacobian = torch.autograd.functional.jacobian(norm, x)
-        claimed = (torch.eye(6, dtype=torch.float64) - 1 / 6 - torch.outer(y, y) / 6) / s
+        claimed = (
+            torch.eye(6, dtype=torch.float64) - 1 / 6 - torch.outer(y, y) / 6
+        ) / s
         assert torch.allclose(jacobian, claimed)
         gradient = (grad - grad.mean() - (grad * y).mean() * y) / s
         assert torch.allclose(jacobian.T @ grad, gradient)
@@ -469,7 +578,9 @@ def test_gradient_of_layer_norm_by_hand():
 
 @verifies("eq-inpainting-layernorm-orthogonal")
 def test_gradient_of_layer_norm_is_orthogonal_to_ones_and_to_the_input():
-    x, grad = torch.randn(2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x, grad = torch.randn(
+        2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     x.requires_grad_()
     norm = torch.nn.LayerNorm(6, eps=0.0, elementwise_affine=False)
     (gradient,) = torch.autograd.grad((norm(x) * grad).sum(), x)
@@ -478,20 +589,28 @@ def test_gradient_of_layer_norm_is_orthogonal_to_ones_and_to_the_input():
     assert torch.allclose(norm(3 * x + 5), norm(x))
 
 
-# --- the masked loss and the likelihood ----------------------------------------------------------------
+# --- the masked loss and the likelihood --------------------------------------
 
 CELLS = list(itertools.product((0, 1), repeat=3))
-CHAIN = {y: 0.5 * math.prod(0.9 if a == b else 0.1 for a, b in itertools.pairwise(y)) for y in CELLS}
+CHAIN = {
+    y: 0.5
+    * math.prod(0.9 if a == b else 0.1 for a, b in itertools.pairwise(y))
+    for y in CELLS
+}
 
 
 def exact(i, visible, y, joint=CHAIN):
     """p(y_i | y_visible) of the joint distribution."""
     fits = [x for x in CELLS if all(x[j] == y[j] for j in visible)]
-    return sum(joint[x] for x in fits if x[i] == y[i]) / sum(joint[x] for x in fits)
+    return sum(joint[x] for x in fits if x[i] == y[i]) / sum(
+        joint[x] for x in fits
+    )
 
 
 def nearest_only(i, visible, y):
-    """The flawed model of the page: it looks at the nearest visible token alone, the left one of two."""
+    """The flawed model of the page: it looks at the nearest visible token
+    alone, the left one of two.
+    """
     near = sorted(visible, key=lambda j: (abs(i - j), j))[:1]
     return exact(i, near, y)
 
@@ -511,7 +630,10 @@ def arbitrary(seed):
 
 def order_products(q, y):
     return np.array(
-        [math.prod(q(order[t], order[:t], y) for t in range(3)) for order in itertools.permutations(range(3))]
+        [
+            math.prod(q(order[t], order[:t], y) for t in range(3))
+            for order in itertools.permutations(range(3))
+        ]
     )
 
 
@@ -533,7 +655,9 @@ def test_mixture_over_orders_is_a_distribution_and_jensen_bounds_it():
     for seed in range(5):
         q = arbitrary(seed)
         products = {y: order_products(q, y) for y in CELLS}
-        assert sum(p.mean() for p in products.values()) == pytest.approx(1, rel=1e-12)
+        assert sum(p.mean() for p in products.values()) == pytest.approx(
+            1, rel=1e-12
+        )
         for p in products.values():
             assert math.log(p.mean()) > np.log(p).mean() + 1e-6
 
@@ -555,7 +679,11 @@ def test_bound_is_tight_for_conditionals_of_one_joint():
     rng = np.random.default_rng(0)
     joint = dict(zip(CELLS, rng.dirichlet(np.ones(8)), strict=True))
     for y in CELLS:
-        bound = sum(by_size(lambda i, visible, y: exact(i, visible, y, joint), y).values())
+        bound = sum(
+            by_size(
+                lambda i, visible, y: exact(i, visible, y, joint), y
+            ).values()
+        )
         assert bound == pytest.approx(-math.log(joint[y]), rel=1e-12)
 
 
@@ -564,18 +692,30 @@ def test_the_example_of_three_tokens():
     world = entropy(list(CHAIN.values()))
     binary = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
     assert world == pytest.approx(math.log(2) + 2 * binary)
-    loss = -sum(p * math.log(order_products(nearest_only, y).mean()) for y, p in CHAIN.items())
-    sizes = {n: sum(p * by_size(nearest_only, y)[n] for y, p in CHAIN.items()) for n in (1, 2, 3)}
+    loss = -sum(
+        p * math.log(order_products(nearest_only, y).mean())
+        for y, p in CHAIN.items()
+    )
+    sizes = {
+        n: sum(p * by_size(nearest_only, y)[n] for y, p in CHAIN.items())
+        for n in (1, 2, 3)
+    }
     got = [world, loss, sum(sizes.values()), sizes[3], sizes[2], sizes[1]]
-    assert got == pytest.approx([1.343, 1.362, 1.392, 0.693, 0.374, 0.325], abs=6e-4)
-    assert [loss - world, got[2] - loss] == pytest.approx([0.019, 0.030], abs=6e-4)
+    assert got == pytest.approx(
+        [1.343, 1.362, 1.392, 0.693, 0.374, 0.325], abs=6e-4
+    )
+    assert [loss - world, got[2] - loss] == pytest.approx(
+        [0.019, 0.030], abs=6e-4
+    )
     # Of the prose: only y2 with both neighbors visible is predicted wrongly.
     wrong = {
         (i, visible)
         for y in CELLS
         for i in range(3)
         for n in range(3)
-        for visible in itertools.combinations([j for j in range(3) if j != i], n)
+        for visible in itertools.combinations(
+            [j for j in range(3) if j != i], n
+        )
         if abs(nearest_only(i, visible, y) - exact(i, visible, y)) > 1e-9
     }
     assert wrong == {(1, (0, 2))}
@@ -584,7 +724,9 @@ def test_the_example_of_three_tokens():
 
 
 def chances(inverse, N):
-    return np.array([inverse((n - 1) / N) - inverse(n / N) for n in range(1, N + 1)])
+    return np.array(
+        [inverse((n - 1) / N) - inverse(n / N) for n in range(1, N + 1)]
+    )
 
 
 @verifies("eq-inpainting-size")
@@ -605,9 +747,14 @@ def test_weights_of_the_training_loss_against_the_bound():
         chance = dict(zip((1, 2, 3), chances(inverse, 3), strict=True))
         mean_loss = sum(chance[n] * sizes[n] for n in sizes)
         sum_loss = sum(chance[n] * n * sizes[n] for n in sizes)
-        assert mean_loss == pytest.approx(sum(3 * chance[n] * sizes[n] for n in sizes) / 3)
-        assert sum_loss == pytest.approx(sum(n * 3 * chance[n] * sizes[n] for n in sizes) / 3)
-    # Drawn and averaged as training does it, with the linear schedule and the mean: the bound over N.
+        assert mean_loss == pytest.approx(
+            sum(3 * chance[n] * sizes[n] for n in sizes) / 3
+        )
+        assert sum_loss == pytest.approx(
+            sum(n * 3 * chance[n] * sizes[n] for n in sizes) / 3
+        )
+    # Drawn and averaged as training does it, with the linear schedule and the
+    # mean: the bound over N.
     rng = np.random.default_rng(0)
     drawn = []
     for r in rng.uniform(size=40_000):
@@ -615,28 +762,43 @@ def test_weights_of_the_training_loss_against_the_bound():
         visible = [j for j in range(3) if j not in M]
         drawn.append(-np.mean([math.log(q(i, visible, y)) for i in M]))
     mean_within(np.array(drawn), sum(sizes.values()) / 3)
-    # The mean over all hidden tokens of a large batch weighs sizes like the sum.
+    # The mean over all hidden tokens of a large batch weighs sizes like the
+    # sum.
     rng, total, tokens = np.random.default_rng(1), 0.0, 0
     for r in rng.uniform(size=40_000):
         M = rng.permutation(3)[: math.ceil((1 - r) * 3)]
         visible = [j for j in range(3) if j not in M]
-        total, tokens = total - sum(math.log(q(i, visible, y)) for i in M), tokens + len(M)
+        total, tokens = (
+            total - sum(math.log(q(i, visible, y)) for i in M),
+            tokens + len(M),
+        )
     by_sum = sum(n * sizes[n] for n in sizes) / 6
     assert total / tokens == pytest.approx(by_sum, rel=0.01)
     assert abs(by_sum / (sum(sizes.values()) / 3) - 1) > 0.03
     cosine = np.mean([3 * c for c in chances(SCHEDULES["cosine"][1], 3)])
-    assert cosine == pytest.approx(1) and abs(3 * chances(SCHEDULES["cosine"][1], 3)[0] - 1) > 0.3
+    assert (
+        cosine == pytest.approx(1)
+        and abs(3 * chances(SCHEDULES["cosine"][1], 3)[0] - 1) > 0.3
+    )
 
 
 @verifies("eq-inpainting-cosine")
 def test_density_of_the_hidden_share_for_the_cosine():
     gamma, inverse = SCHEDULES["cosine"]
     for low, high in ((0.0, 0.3), (0.5, 0.9), (0.9, 1.0)):
-        area = integrate.quad(lambda m: 2 / math.pi / math.sqrt(1 - m**2), low, high)[0]
+        area = integrate.quad(
+            lambda m: 2 / math.pi / math.sqrt(1 - m**2), low, high
+        )[0]
         assert area == pytest.approx(inverse(low) - inverse(high), rel=1e-6)
-    assert integrate.quad(gamma, 0, 1)[0] == pytest.approx(2 / math.pi) == pytest.approx(0.64, abs=0.004)
+    assert (
+        integrate.quad(gamma, 0, 1)[0]
+        == pytest.approx(2 / math.pi)
+        == pytest.approx(0.64, abs=0.004)
+    )
     weights = 64 * chances(inverse, 64)  # of the prose
-    assert weights[-1] == pytest.approx(7.2, abs=0.05) and weights[0] == pytest.approx(0.64, abs=0.005)
+    assert weights[-1] == pytest.approx(7.2, abs=0.05) and weights[
+        0
+    ] == pytest.approx(0.64, abs=0.005)
 
 
 @verifies("eq-inpainting-optimum")
@@ -649,12 +811,17 @@ def test_cross_entropy_is_entropy_plus_divergence():
         for y, p in CHAIN.items():
             both = [(*y[:i], value, *y[i + 1 :]) for value in (0, 1)]
             divergence += p * sum(
-                exact(i, visible, x) * math.log(exact(i, visible, x) / q(i, visible, x)) for x in both
+                exact(i, visible, x)
+                * math.log(exact(i, visible, x) / q(i, visible, x))
+                for x in both
             )
-        assert cross == pytest.approx(h + divergence, rel=1e-12) and divergence > 1e-3
+        assert (
+            cross == pytest.approx(h + divergence, rel=1e-12)
+            and divergence > 1e-3
+        )
 
 
-# --- schedules -----------------------------------------------------------------------------------------
+# --- schedules ---------------------------------------------------------------
 
 
 @verifies("eq-inpainting-concave")
@@ -663,13 +830,25 @@ def test_concave_schedules_reveal_more_and_more():
     rises = {}
     for name, (gamma, inverse) in SCHEDULES.items():
         values = np.array([gamma(t / T) for t in range(T + 1)])
-        assert values[0] == 1 and abs(values[-1]) < 1e-12 and np.all(np.diff(values) < 0)
+        assert (
+            values[0] == 1
+            and abs(values[-1]) < 1e-12
+            and np.all(np.diff(values) < 0)
+        )
         assert inverse(gamma(0.3)) == pytest.approx(0.3)
         rises[name] = np.diff(-np.diff(values))
     assert np.all(rises["cosine"] > 0) and np.all(rises["square"] > 0)
-    assert np.allclose(rises["linear"], 0) and np.all(rises["one minus root"] < 0)
+    assert np.allclose(rises["linear"], 0) and np.all(
+        rises["one minus root"] < 0
+    )
     r = sp.symbols("r")  # second derivatives of the prose
-    assert sp.simplify(sp.diff(sp.cos(sp.pi * r / 2), r, 2) + sp.pi**2 / 4 * sp.cos(sp.pi * r / 2)) == 0
+    assert (
+        sp.simplify(
+            sp.diff(sp.cos(sp.pi * r / 2), r, 2)
+            + sp.pi**2 / 4 * sp.cos(sp.pi * r / 2)
+        )
+        == 0
+    )
     assert sp.diff(1 - r**2, r, 2) == -2
     assert math.sqrt(1 / 8) == pytest.approx(0.35, abs=0.005)
 
@@ -677,29 +856,51 @@ def test_concave_schedules_reveal_more_and_more():
 def hidden_after(gamma, unknown, steps):
     m = [unknown]
     for t in range(1, steps):
-        m.append(min(max(math.ceil(gamma(t / steps) * unknown - 1e-9), steps - t), m[-1] - 1))
+        m.append(
+            min(
+                max(math.ceil(gamma(t / steps) * unknown - 1e-9), steps - t),
+                m[-1] - 1,
+            )
+        )
     return [*m, 0]
 
 
 @verifies("eq-inpainting-counts")
 def test_each_step_reveals_at_least_one_token():
-    for (gamma, _), unknown in itertools.product(SCHEDULES.values(), (1, 2, 5, 16, 40, 64)):
+    for (gamma, _), unknown in itertools.product(
+        SCHEDULES.values(), (1, 2, 5, 16, 40, 64)
+    ):
         for steps in range(1, unknown + 1):
             revealed = -np.diff(hidden_after(gamma, unknown, steps))
-            assert len(revealed) == steps and revealed.min() >= 1 and revealed.sum() == unknown
-    table = {name: list(-np.diff(hidden_after(gamma, 64, 8))) for name, (gamma, _) in SCHEDULES.items()}
+            assert (
+                len(revealed) == steps
+                and revealed.min() >= 1
+                and revealed.sum() == unknown
+            )
+    table = {
+        name: list(-np.diff(hidden_after(gamma, 64, 8)))
+        for name, (gamma, _) in SCHEDULES.items()
+    }
     assert table == {  # of the page
         "cosine": [1, 3, 6, 8, 10, 11, 12, 13],
         "linear": [8] * 8,
         "square": [1, 3, 5, 7, 9, 11, 13, 15],
         "one minus root": [22, 10, 7, 6, 5, 5, 4, 5],
     }
-    # Without clipping a pass may be wasted, and the last token is never revealed.
-    assert math.ceil((1 - (1 / 16) ** 2) * 64) == 64 == math.ceil(math.cos(math.pi / 32) * 64)
-    assert math.ceil(math.cos(math.pi / 2) * 64) == 1 and math.ceil((1 - 7 / 10) * 10) == 4
+    # Without clipping a pass may be wasted, and the last token is never
+    # revealed.
+    assert (
+        math.ceil((1 - (1 / 16) ** 2) * 64)
+        == 64
+        == math.ceil(math.cos(math.pi / 32) * 64)
+    )
+    assert (
+        math.ceil(math.cos(math.pi / 2) * 64) == 1
+        and math.ceil((1 - 7 / 10) * 10) == 4
+    )
 
 
-# --- dice ----------------------------------------------------------------------------------------------
+# --- dice --------------------------------------------------------------------
 
 
 def gumbel(shape, seed):
@@ -713,19 +914,29 @@ def test_gumbel_max_is_sampling():
         others = np.delete(a, k)
 
         def density_at(g, own=a[k], others=others):
-            return np.exp(-(g - own) - np.exp(-(g - own))) * np.prod(np.exp(-np.exp(-(g - others))))
+            return np.exp(-(g - own) - np.exp(-(g - own))) * np.prod(
+                np.exp(-np.exp(-(g - others)))
+            )
 
         density = integrate.quad(density_at, -8, 40)[0]
         assert density == pytest.approx(soft(a, 1.0)[k], rel=1e-7)
     noise = gumbel((200_000, 3), 0)
     for k in range(3):
-        mean_within((np.argmax(a + noise, axis=1) == k).astype(float), soft(a, 1.0)[k], sharp=0.03)
-    assert stats.kstest(noise.ravel()[:20_000], stats.gumbel_r.cdf).pvalue > 1e-3
-    deviation = math.pi / math.sqrt(6)  # of the prose
-    assert noise.std() == pytest.approx(deviation, rel=0.01) and deviation == pytest.approx(1.28, abs=0.005)
-    assert 4.5 * 7 / 8 * deviation == pytest.approx(5.1, abs=0.06) and math.log(512) == pytest.approx(
-        6.2, abs=0.05
+        mean_within(
+            (np.argmax(a + noise, axis=1) == k).astype(float),
+            soft(a, 1.0)[k],
+            sharp=0.03,
+        )
+    assert (
+        stats.kstest(noise.ravel()[:20_000], stats.gumbel_r.cdf).pvalue > 1e-3
     )
+    deviation = math.pi / math.sqrt(6)  # of the prose
+    assert noise.std() == pytest.approx(
+        deviation, rel=0.01
+    ) and deviation == pytest.approx(1.28, abs=0.005)
+    assert 4.5 * 7 / 8 * deviation == pytest.approx(
+        5.1, abs=0.06
+    ) and math.log(512) == pytest.approx(6.2, abs=0.05)
 
 
 @verifies("eq-inpainting-confidence")
@@ -735,8 +946,15 @@ def test_highest_confidence_and_draws_without_replacement():
         weights = p ** (1 / tau) / np.sum(p ** (1 / tau))
         order = np.argsort(-(np.log(p) + tau * noise), axis=1)
         mean_within((order[:, 0] == 1).astype(float), weights[1], sharp=0.03)
-        first, second = weights[0], weights[1] / (1 - weights[0])  # 0 first, then 1 among the rest
-        mean_within(((order[:, 0] == 0) & (order[:, 1] == 1)).astype(float), first * second, sharp=0.03)
+        first, second = (
+            weights[0],
+            weights[1] / (1 - weights[0]),
+        )  # 0 first, then 1 among the rest
+        mean_within(
+            ((order[:, 0] == 0) & (order[:, 1] == 1)).astype(float),
+            first * second,
+            sharp=0.03,
+        )
     assert np.all(np.argmax(np.log(p) + 1e-9 * noise, axis=1) == 0)
 
 
@@ -751,11 +969,15 @@ def test_raw_probabilities_forget_confidence():
     assert math.e < 2.72
 
 
-# --- the price of drawing together ---------------------------------------------------------------------
+# --- the price of drawing together -------------------------------------------
 
 
 def random_joint(seed, codes=3, places=4):
-    return np.random.default_rng(seed).dirichlet(np.full(codes**places, 0.3)).reshape((codes,) * places)
+    return (
+        np.random.default_rng(seed)
+        .dirichlet(np.full(codes**places, 0.3))
+        .reshape((codes,) * places)
+    )
 
 
 def marginal_entropy(joint, places):
@@ -772,8 +994,13 @@ def total_correlation(joint, A, S=()):
 def conditional(joint, A, S):
     """p(y_A | y_S) as an array that broadcasts against the joint."""
     keep = {*A, *S}
-    top = joint.sum(axis=tuple(i for i in range(joint.ndim) if i not in keep), keepdims=True)
-    return top / joint.sum(axis=tuple(i for i in range(joint.ndim) if i not in S), keepdims=True)
+    top = joint.sum(
+        axis=tuple(i for i in range(joint.ndim) if i not in keep),
+        keepdims=True,
+    )
+    return top / joint.sum(
+        axis=tuple(i for i in range(joint.ndim) if i not in S), keepdims=True
+    )
 
 
 @verifies("eq-inpainting-price")
@@ -783,10 +1010,17 @@ def test_price_of_one_step_is_the_total_correlation():
     product = math.prod(conditional(joint, (i,), S) for i in A)
     painted = product * joint.sum(axis=A, keepdims=True)  # the same y_S
     price = kl(joint, painted)
-    assert price == pytest.approx(total_correlation(joint, A, S), rel=1e-10) and price > 0.1
+    assert (
+        price == pytest.approx(total_correlation(joint, A, S), rel=1e-10)
+        and price > 0.1
+    )
     independent = np.einsum("i,j->ij", [0.2, 0.8], [0.5, 0.5])
-    assert total_correlation(independent, (0, 1)) == pytest.approx(0, abs=1e-12)
-    ears = np.array([[0.5, 0.0], [0.0, 0.5]])  # of the prose: one of each in every second picture
+    assert total_correlation(independent, (0, 1)) == pytest.approx(
+        0, abs=1e-12
+    )
+    ears = np.array(
+        [[0.5, 0.0], [0.0, 0.5]]
+    )  # of the prose: one of each in every second picture
     one, other = ears.sum(1), ears.sum(0)
     assert one[0] * other[1] + one[1] * other[0] == 0.5
 
@@ -794,14 +1028,22 @@ def test_price_of_one_step_is_the_total_correlation():
 @verifies("eq-inpainting-price-steps")
 def test_prices_of_steps_add():
     joint = random_joint(1)
-    for steps in ([(0, 3), (1, 2)], [(2,), (0, 1), (3,)], [(0,), (1,), (2,), (3,)]):
+    for steps in (
+        [(0, 3), (1, 2)],
+        [(2,), (0, 1), (3,)],
+        [(0,), (1,), (2,), (3,)],
+    ):
         painted, S, prices = 1.0, (), []
         for A in steps:
-            painted = painted * math.prod(conditional(joint, (i,), S) for i in A)
+            painted = painted * math.prod(
+                conditional(joint, (i,), S) for i in A
+            )
             prices.append(total_correlation(joint, A, S))
             S += A
         assert painted.sum() == pytest.approx(1)
-        assert kl(joint, painted) == pytest.approx(sum(prices), rel=1e-10, abs=1e-12)
+        assert kl(joint, painted) == pytest.approx(
+            sum(prices), rel=1e-10, abs=1e-12
+        )
     assert sum(prices) == pytest.approx(0, abs=1e-12)
 
 
@@ -813,7 +1055,10 @@ def test_splitting_a_step_saves_what_its_first_half_tells():
     saved = 0
     for i in C:
         alone = marginal_entropy(joint, {*S, i}) - marginal_entropy(joint, S)
-        saved += alone - (marginal_entropy(joint, {*S, *B, i}) - marginal_entropy(joint, {*S, *B}))
+        saved += alone - (
+            marginal_entropy(joint, {*S, *B, i})
+            - marginal_entropy(joint, {*S, *B})
+        )
     parts = total_correlation(joint, B, S) + total_correlation(joint, C, S + B)
     assert whole == pytest.approx(parts + saved, rel=1e-10) and saved > 0.01
 
@@ -822,12 +1067,22 @@ def test_splitting_a_step_saves_what_its_first_half_tells():
 def test_sure_tokens_are_cheap_to_draw_together():
     for seed in range(30):
         joint, A, S = random_joint(seed), (0, 1, 3), (2,)
-        single = [marginal_entropy(joint, {2, i}) - marginal_entropy(joint, S) for i in A]
-        assert total_correlation(joint, A, S) <= sum(single) - max(single) + 1e-12
+        single = [
+            marginal_entropy(joint, {2, i}) - marginal_entropy(joint, S)
+            for i in A
+        ]
+        assert (
+            total_correlation(joint, A, S) <= sum(single) - max(single) + 1e-12
+        )
     same = np.zeros((2, 2))
-    same[0, 0], same[1, 1] = 0.3, 0.7  # reached when one token tells all others
+    same[0, 0], same[1, 1] = (
+        0.3,
+        0.7,
+    )  # reached when one token tells all others
     single = marginal_entropy(same, (0,))
-    assert total_correlation(same, (0, 1)) == pytest.approx(2 * single - single)
+    assert total_correlation(same, (0, 1)) == pytest.approx(
+        2 * single - single
+    )
 
 
 def binary_chain(size, stay):
@@ -842,15 +1097,25 @@ def binary_chain(size, stay):
 def test_price_of_a_chain_in_one_step(monkeypatch):
     for size, stay in ((2, 0.7), (6, 0.9)):
         claimed = (size - 1) * (math.log(2) - entropy([stay, 1 - stay]))
-        assert total_correlation(binary_chain(size, stay), range(size)) == pytest.approx(claimed, rel=1e-10)
-    assert 63 * (math.log(2) - entropy([0.9, 0.1])) == pytest.approx(23, abs=0.3)  # of the prose
-    # The figure's price is that of the page, for any order and any counts; and its numbers in the prose.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "figures"))
+        assert total_correlation(
+            binary_chain(size, stay), range(size)
+        ) == pytest.approx(claimed, rel=1e-10)
+    assert 63 * (math.log(2) - entropy([0.9, 0.1])) == pytest.approx(
+        23, abs=0.3
+    )  # of the prose
+    # The figure's price is that of the page, for any order and any counts; and
+    # its numbers in the prose.
+    sys.path.insert(
+        0, str(Path(__file__).resolve().parents[2] / "book" / "figures")
+    )
     import inpaint_price as figure
 
     joint = binary_chain(6, 0.9)
     monkeypatch.setattr(figure, "LENGTH", 6)
-    for order, counts in (((2, 0, 5, 1, 4, 3), (1, 2, 3)), ((5, 3, 1, 0, 2, 4), (3, 3))):
+    for order, counts in (
+        ((2, 0, 5, 1, 4, 3), (1, 2, 3)),
+        ((5, 3, 1, 0, 2, 4), (3, 3)),
+    ):
         S, expected = (), 0
         for count in counts:
             A = order[len(S) : len(S) + count]
@@ -860,26 +1125,38 @@ def test_price_of_a_chain_in_one_step(monkeypatch):
     monkeypatch.undo()
     found = figure.table()
     three = [found[name, 8] for name in ("square", "cosine", "linear")]
-    assert three == pytest.approx([1.9] * 3, abs=0.1) and found["1 − √r", 8] == pytest.approx(5.0, abs=0.05)
+    assert three == pytest.approx([1.9] * 3, abs=0.1) and found[
+        "1 − √r", 8
+    ] == pytest.approx(5.0, abs=0.05)
     # Of the exercise: the best two steps, and every second place.
     joint, everything = binary_chain(8, 0.9), set(range(8))
 
     def price(A):
-        return total_correlation(joint, A) + total_correlation(joint, everything - set(A), tuple(A))
+        return total_correlation(joint, A) + total_correlation(
+            joint, everything - set(A), tuple(A)
+        )
 
     assert price((0, 2, 4, 6)) == pytest.approx(0.665, abs=5e-4)
-    assert price((0, 3, 6)) == pytest.approx(0.399, abs=5e-4) == price((1, 4, 7))
-    assert total_correlation(joint, everything) == pytest.approx(2.58, abs=5e-3)
+    assert (
+        price((0, 3, 6)) == pytest.approx(0.399, abs=5e-4) == price((1, 4, 7))
+    )
+    assert total_correlation(joint, everything) == pytest.approx(
+        2.58, abs=5e-3
+    )
 
 
 def greedy_share(unknown, counts, rare, pictures, seed):
-    """Share of rare values in each picture, when of all drawn tokens the likeliest are kept."""
+    """Share of rare values in each picture, when of all drawn tokens the
+    likeliest are kept.
+    """
     rng = np.random.default_rng(seed)
     found = np.zeros(pictures)
     for picture in range(pictures):
         hidden = unknown
         for count in counts:
-            drawn = np.sort(rng.uniform(size=hidden) < rare)  # False, the common value, comes first
+            drawn = np.sort(
+                rng.uniform(size=hidden) < rare
+            )  # False, the common value, comes first
             found[picture] += drawn[:count].sum()
             hidden -= count
     return found / unknown
@@ -890,7 +1167,9 @@ def painted_share(unknown, counts, rare):
     for count in counts:
         left = hidden - count
         r = np.arange(hidden + 1)
-        total += np.sum(stats.binom.pmf(r, hidden, rare) * np.maximum(r - left, 0))
+        total += np.sum(
+            stats.binom.pmf(r, hidden, rare) * np.maximum(r - left, 0)
+        )
         hidden = left
     return total / unknown
 
@@ -903,32 +1182,58 @@ def test_greedy_confidence_removes_rare_values():
         mean_within(greedy_share(unknown, counts, rare, 20_000, 0), claimed)
         assert claimed < rare or len(counts) == 1
     # Of the prose and the figure.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book" / "figures"))
+    sys.path.insert(
+        0, str(Path(__file__).resolve().parents[2] / "book" / "figures")
+    )
     import inpaint_typical as figure
 
     cosine = [1, 3, 6, 8, 10, 11, 12, 13]
-    assert painted_share(64, cosine, 0.1) == pytest.approx(figure.exact(8)) == pytest.approx(0.020, abs=5e-4)
+    assert (
+        painted_share(64, cosine, 0.1)
+        == pytest.approx(figure.exact(8))
+        == pytest.approx(0.020, abs=5e-4)
+    )
     assert painted_share(64, [64], 0.1) == pytest.approx(0.1)
-    assert figure.simulated(8, 0.0) == pytest.approx(figure.exact(8), abs=0.006)
-    assert figure.exact(64) < figure.simulated(64, 1.0) < 0.01 < 0.06 < figure.simulated(64, 16.0) < 0.08
+    assert figure.simulated(8, 0.0) == pytest.approx(
+        figure.exact(8), abs=0.006
+    )
+    assert (
+        figure.exact(64)
+        < figure.simulated(64, 1.0)
+        < 0.01
+        < 0.06
+        < figure.simulated(64, 16.0)
+        < 0.08
+    )
 
 
 @verifies("eq-inpainting-rare")
 def test_rare_values_with_one_token_a_step():
     for unknown, rare in ((5, 0.4), (64, 0.1)):
         claimed = rare * (1 - rare**unknown) / (unknown * (1 - rare))
-        assert claimed == pytest.approx(np.mean(rare ** np.arange(1, unknown + 1)), rel=1e-12)
-        assert painted_share(unknown, [1] * unknown, rare) == pytest.approx(claimed, rel=1e-9)
-    mean_within(greedy_share(5, [1] * 5, 0.4, 40_000, 1), 0.4 * (1 - 0.4**5) / (5 * 0.6))
+        assert claimed == pytest.approx(
+            np.mean(rare ** np.arange(1, unknown + 1)), rel=1e-12
+        )
+        assert painted_share(unknown, [1] * unknown, rare) == pytest.approx(
+            claimed, rel=1e-9
+        )
+    mean_within(
+        greedy_share(5, [1] * 5, 0.4, 40_000, 1),
+        0.4 * (1 - 0.4**5) / (5 * 0.6),
+    )
     assert claimed == pytest.approx(0.0017, abs=5e-5)  # of the prose
 
 
-# --- Fréchet distance ----------------------------------------------------------------------------------
+# --- Fréchet distance --------------------------------------------------------
 
 
 def frechet(mu1, S1, mu2, S2):
     first = root(S1)
-    return np.sum((mu1 - mu2) ** 2) + np.trace(S1 + S2) - 2 * np.trace(root(first @ S2 @ first))
+    return (
+        np.sum((mu1 - mu2) ** 2)
+        + np.trace(S1 + S2)
+        - 2 * np.trace(root(first @ S2 @ first))
+    )
 
 
 @verifies("eq-inpainting-coupling")
@@ -936,11 +1241,19 @@ def test_cost_of_a_coupling():
     rng = np.random.default_rng(0)
     joint, mean = positive(6, rng), rng.normal(size=6)
     S1, S2, C = joint[:3, :3], joint[3:, 3:], joint[:3, 3:]
-    claimed = np.sum((mean[:3] - mean[3:]) ** 2) + np.trace(S1) + np.trace(S2) - 2 * np.trace(C)
-    # Exact: the points mean ± √6 · (columns of a root) have this mean and covariance.
+    claimed = (
+        np.sum((mean[:3] - mean[3:]) ** 2)
+        + np.trace(S1)
+        + np.trace(S2)
+        - 2 * np.trace(C)
+    )
+    # Exact: the points mean ± √6 · (columns of a root) have this mean and
+    # covariance.
     columns = np.linalg.cholesky(joint) * math.sqrt(6)
     points = np.concatenate([mean + columns.T, mean - columns.T])
-    assert np.mean(np.sum((points[:, :3] - points[:, 3:]) ** 2, axis=1)) == pytest.approx(claimed, rel=1e-10)
+    assert np.mean(
+        np.sum((points[:, :3] - points[:, 3:]) ** 2, axis=1)
+    ) == pytest.approx(claimed, rel=1e-10)
 
 
 @verifies("eq-inpainting-trace")
@@ -949,17 +1262,26 @@ def test_largest_trace_of_a_cross_covariance():
     S1, S2 = positive(3, rng), positive(3, rng)
     r1, r2 = root(S1), root(S2)
     G, values, Ht = np.linalg.svd(r2 @ r1)
-    for _ in range(200):  # any coupling: a random joint of standardized vectors
+    for _ in range(
+        200
+    ):  # any coupling: a random joint of standardized vectors
         joint = positive(6, rng)
-        a, b = (linalg.inv(root(block)) for block in (joint[:3, :3], joint[3:, 3:]))
+        a, b = (
+            linalg.inv(root(block)) for block in (joint[:3, :3], joint[3:, 3:])
+        )
         R = a @ joint[:3, 3:] @ b
         C = r1 @ R @ r2
         whole = np.block([[S1, C], [C.T, S2]])
-        assert np.linalg.eigvalsh(whole).min() > -1e-9 and np.trace(C) <= values.sum() + 1e-12
+        assert (
+            np.linalg.eigvalsh(whole).min() > -1e-9
+            and np.trace(C) <= values.sum() + 1e-12
+        )
     R = Ht.T @ G.T
     C = r1 @ R @ r2
     assert np.trace(C) == pytest.approx(values.sum(), rel=1e-10)
-    assert np.linalg.eigvalsh(np.block([[S1, C], [C.T, S2]])).min() > -1e-9  # it is a covariance
+    assert (
+        np.linalg.eigvalsh(np.block([[S1, C], [C.T, S2]])).min() > -1e-9
+    )  # it is a covariance
 
 
 @verifies("eq-inpainting-frechet")
@@ -968,22 +1290,33 @@ def test_frechet_distance_is_the_cost_of_the_best_map():
     S1, S2 = positive(3, rng), positive(3, rng)
     mu1, mu2 = rng.normal(size=(2, 3))
     claimed = frechet(mu1, S1, mu2, S2)
-    # The known optimal map between Gaussians, u ↦ μ2 + A (u − μ1), and its cost.
+    # The known optimal map between Gaussians, u ↦ μ2 + A (u − μ1), and its
+    # cost.
     r1, inverse = root(S1), linalg.inv(root(S1))
     A = inverse @ root(r1 @ S2 @ r1) @ inverse
     assert np.allclose(A @ S1 @ A, S2)
     moved = np.eye(3) - A
-    assert np.trace(moved @ S1 @ moved.T) + np.sum((mu1 - mu2) ** 2) == pytest.approx(claimed, rel=1e-9)
-    # For two equally large samples in one dimension the best coupling sorts; Gaussians by quantiles.
+    assert np.trace(moved @ S1 @ moved.T) + np.sum(
+        (mu1 - mu2) ** 2
+    ) == pytest.approx(claimed, rel=1e-9)
+    # For two equally large samples in one dimension the best coupling sorts;
+    # Gaussians by quantiles.
     u = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
     line = np.mean((1 + 2 * u - (-0.5 + 0.7 * u)) ** 2)
-    one = frechet(np.array([1.0]), np.array([[4.0]]), np.array([-0.5]), np.array([[0.49]]))
+    one = frechet(
+        np.array([1.0]),
+        np.array([[4.0]]),
+        np.array([-0.5]),
+        np.array([[0.49]]),
+    )
     assert one == pytest.approx(line, rel=1e-3)
     # And a lower bound for other shapes with these moments.
     flat = np.sort(rng.uniform(-1, 1, 5000))
     steep = np.sort(rng.exponential(1, 5000))
     cost = np.mean((flat - steep) ** 2)
-    moments = [(x.mean(keepdims=True), np.array([[x.var()]])) for x in (flat, steep)]
+    moments = [
+        (x.mean(keepdims=True), np.array([[x.var()]])) for x in (flat, steep)
+    ]
     assert frechet(*moments[0], *moments[1]) < cost - 0.01
 
 
@@ -995,9 +1328,15 @@ def test_both_forms_of_the_matrix_root_have_one_trace():
         symmetric = np.trace(root(root(S1) @ S2 @ root(S1)))
         eigenvalues = np.linalg.eigvals(S1 @ S2)
         assert np.abs(eigenvalues.imag).max() < 1e-9
-        assert np.sum(np.sqrt(eigenvalues.real)) == pytest.approx(symmetric, rel=1e-9)
-        assert np.trace(linalg.sqrtm(S1 @ S2)).real == pytest.approx(symmetric, rel=1e-7)
-        assert abs(np.trace(root(S1) @ root(S2)) - symmetric) > 1e-4  # the naive split would not do
+        assert np.sum(np.sqrt(eigenvalues.real)) == pytest.approx(
+            symmetric, rel=1e-9
+        )
+        assert np.trace(linalg.sqrtm(S1 @ S2)).real == pytest.approx(
+            symmetric, rel=1e-7
+        )
+        assert (
+            abs(np.trace(root(S1) @ root(S2)) - symmetric) > 1e-4
+        )  # the naive split would not do
 
 
 @verifies("eq-inpainting-commuting")
@@ -1006,32 +1345,52 @@ def test_frechet_distance_of_commuting_covariances():
     Q, _ = np.linalg.qr(rng.normal(size=(4, 4)))
     first, second = rng.uniform(0.1, 2, size=(2, 4))
     mu1, mu2 = rng.normal(size=(2, 4))
-    got = frechet(mu1, Q @ np.diag(first) @ Q.T, mu2, Q @ np.diag(second) @ Q.T)
-    claimed = np.sum((mu1 - mu2) ** 2) + np.sum((np.sqrt(first) - np.sqrt(second)) ** 2)
+    got = frechet(
+        mu1, Q @ np.diag(first) @ Q.T, mu2, Q @ np.diag(second) @ Q.T
+    )
+    claimed = np.sum((mu1 - mu2) ** 2) + np.sum(
+        (np.sqrt(first) - np.sqrt(second)) ** 2
+    )
     assert got == pytest.approx(claimed, rel=1e-9)
 
 
 @verifies("eq-inpainting-features")
 def test_trace_of_the_root_from_features():
     rng = np.random.default_rng(5)
-    for n, m, d in ((30, 20, 4), (5, 7, 12)):  # the second: fewer pictures than features
-        x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) @ rng.normal(size=(d, d))
+    for n, m, d in (
+        (30, 20, 4),
+        (5, 7, 12),
+    ):  # the second: fewer pictures than features
+        x, y = (
+            rng.normal(size=(n, d)),
+            rng.normal(size=(m, d)) @ rng.normal(size=(d, d)),
+        )
         xc, yc = x - x.mean(0), y - y.mean(0)
         S1, S2 = np.cov(x.T), np.cov(y.T)
-        singular = np.linalg.svd(xc @ yc.T, compute_uv=False).sum() / math.sqrt((n - 1) * (m - 1))
-        assert singular == pytest.approx(np.trace(root(root(S1) @ S2 @ root(S1))), rel=1e-6)
+        singular = np.linalg.svd(
+            xc @ yc.T, compute_uv=False
+        ).sum() / math.sqrt((n - 1) * (m - 1))
+        assert singular == pytest.approx(
+            np.trace(root(root(S1) @ S2 @ root(S1))), rel=1e-6
+        )
 
 
-# --- bias ----------------------------------------------------------------------------------------------
+# --- bias --------------------------------------------------------------------
 
 
 @verifies("eq-inpainting-bias-mean")
 def test_bias_of_the_distance_between_means():
     rng = np.random.default_rng(0)
-    S1, S2, shift = np.diag([1.0, 0.5, 2.0]), np.diag([0.3, 1.0, 1.0]), np.array([0.5, 0.0, -0.2])
+    S1, S2, shift = (
+        np.diag([1.0, 0.5, 2.0]),
+        np.diag([0.3, 1.0, 1.0]),
+        np.array([0.5, 0.0, -0.2]),
+    )
     n, m, repeats = 12, 20, 40_000
     first = rng.normal(size=(repeats, n, 3)).mean(1) * np.sqrt(np.diag(S1))
-    second = shift + rng.normal(size=(repeats, m, 3)).mean(1) * np.sqrt(np.diag(S2))
+    second = shift + rng.normal(size=(repeats, m, 3)).mean(1) * np.sqrt(
+        np.diag(S2)
+    )
     claimed = shift @ shift + np.trace(S1) / n + np.trace(S2) / m
     mean_within(np.sum((first - second) ** 2, axis=1), claimed)
 
@@ -1043,17 +1402,27 @@ def test_second_order_of_the_distance_between_near_covariances():
     delta += delta.T
     sums = values[:, None] + values
     for step, tolerance in ((1e-2, 0.05), (1e-3, 0.005)):
-        got = frechet(np.zeros(3), np.diag(values), np.zeros(3), np.diag(values) + step * delta)
+        got = frechet(
+            np.zeros(3),
+            np.diag(values),
+            np.zeros(3),
+            np.diag(values) + step * delta,
+        )
         claimed = 0.5 * np.sum((step * delta) ** 2 / sums)
         assert got == pytest.approx(claimed, rel=tolerance)
 
 
 def measured_bias(values, n, m, repeats, seed):
-    """F² of two samples of one Gaussian with zero mean, without the means' part, and with it."""
+    """F² of two samples of one Gaussian with zero mean, without the means'
+    part, and with it.
+    """
     rng = np.random.default_rng(seed)
     scale, found = np.sqrt(values), []
     for _ in range(repeats):
-        x, y = rng.normal(size=(n, len(values))) * scale, rng.normal(size=(m, len(values))) * scale
+        x, y = (
+            rng.normal(size=(n, len(values))) * scale,
+            rng.normal(size=(m, len(values))) * scale,
+        )
         S1, S2 = np.cov(x.T), np.cov(y.T)
         part = frechet(np.zeros(len(values)), S1, np.zeros(len(values)), S2)
         found.append((part, part + np.sum((x.mean(0) - y.mean(0)) ** 2)))
@@ -1065,7 +1434,11 @@ def test_bias_of_the_covariance_part():
     values, n, m = np.array([0.2, 1.0, 3.0]), 800, 1200
     same = np.eye(3)
     sums = values[:, None] + values
-    claimed = (1 / n + 1 / m) * 0.5 * np.sum(np.outer(values, values) * (1 + same) / sums)
+    claimed = (
+        (1 / n + 1 / m)
+        * 0.5
+        * np.sum(np.outer(values, values) * (1 + same) / sums)
+    )
     mean_within(measured_bias(values, n, m, 4000, 0)[0], claimed)
 
 
@@ -1073,9 +1446,13 @@ def test_bias_of_the_covariance_part():
 def test_bias_grows_with_the_square_of_the_features():
     for d, n, repeats in ((2, 400, 3000), (8, 600, 800)):
         claimed = (2 / n) * (d + d * (d + 1) / 4)
-        mean_within(measured_bias(np.ones(d), n, n, repeats, d)[1], claimed, sharp=0.05)
+        mean_within(
+            measured_bias(np.ones(d), n, n, repeats, d)[1], claimed, sharp=0.05
+        )
     # Of the prose: 64 features, 500, 100 and 30 pictures.
     for n, said, measured in ((500, 4.4, None), (100, 22, 22), (30, 74, 63)):
         assert (2 / n) * (64 + 64 * 65 / 4) == pytest.approx(said, rel=0.01)
         if measured:
-            assert measured_bias(np.ones(64), n, n, 30, 0)[1].mean() == pytest.approx(measured, rel=0.03)
+            assert measured_bias(np.ones(64), n, n, 30, 0)[
+                1
+            ].mean() == pytest.approx(measured, rel=0.03)

@@ -1,4 +1,6 @@
-"""Each numbered claim of book/video_generation.md, checked: symbolically, by autograd, or by simulation."""
+"""Each numbered claim of book/video_generation.md, checked: symbolically, by
+autograd, or by simulation.
+"""
 
 import math
 
@@ -8,19 +10,10 @@ import sympy as sp
 import torch
 from scipy import integrate, optimize, stats
 from torch import distributions
-from verifies import verifies
+
+from verifies import mean_within, verifies
 
 D, LATENTS = 3 * 32 * 64, 12 * 32 * 64
-
-
-def mean_within(samples, expected, errors=5, sharp=0.02):
-    """The mean of independent samples lies within `errors` standard errors of the expected value.
-
-    sharp: the standard error must be below this share of the expected value (or below it, for zero).
-    """
-    error = samples.std(ddof=1) / math.sqrt(len(samples))
-    assert abs(samples.mean() - expected) < errors * error, (samples.mean(), expected, error)
-    assert error < sharp * (abs(expected) or 1)
 
 
 def normal(x, mean, variance):
@@ -32,14 +25,17 @@ def positive(size, rng):
     return factor @ factor.T / (size + 2)
 
 
-# --- one answer is an average --------------------------------------------------------------------------
+# --- one answer is an average ------------------------------------------------
 
 
 @verifies("eq-video-generation-mean")
 def test_squared_error_splits_into_what_is_open_and_what_is_wrong():
-    # Two conditions, two-dimensional frames with several outcomes each; f is any function of the condition.
+    # Two conditions, two-dimensional frames with several outcomes each; f is
+    # any function of the condition.
     rng = np.random.default_rng(0)
-    chance = rng.dirichlet(np.ones(4), size=2) * np.array([[0.3], [0.7]])  # joint, (conditions, outcomes)
+    chance = rng.dirichlet(np.ones(4), size=2) * np.array(
+        [[0.3], [0.7]]
+    )  # joint, (conditions, outcomes)
     frames, f = rng.normal(size=(2, 4, 2)), rng.normal(size=(2, 2))
     m = np.sum(chance[..., None] * frames, axis=1) / chance.sum(1)[:, None]
     left = np.sum(chance * np.sum((frames - f[:, None]) ** 2, axis=2))
@@ -54,31 +50,41 @@ def test_guessing_latents_from_the_prior_needs_exponentially_many():
     sigma = 0.3
 
     def integrand(power):
-        return integrate.quad(lambda z: normal(z, 0, 1) * normal(0, z, sigma**2) ** power, -3, 3)[0]
+        return integrate.quad(
+            lambda z: normal(z, 0, 1) * normal(0, z, sigma**2) ** power, -3, 3
+        )[0]
 
     one = integrand(2) / integrand(1) ** 2
     middle = normal(0, 0, 1 + sigma**2 / 2) / (
         2 * sigma * math.sqrt(math.pi) * normal(0, 0, 1 + sigma**2) ** 2
     )
     closed = (1 + sigma**2) / (sigma * math.sqrt(2 + sigma**2))
-    assert one == pytest.approx(middle, rel=1e-6) and middle == pytest.approx(closed, rel=1e-12)
+    assert one == pytest.approx(middle, rel=1e-6) and middle == pytest.approx(
+        closed, rel=1e-12
+    )
     # The power d: the latents are independent. Simulated for d = 3.
     z = np.random.default_rng(0).normal(size=(400_000, 3))
     likelihood = normal(0, z, sigma**2).prod(axis=1)
     mean_within(likelihood**2 / normal(0, 0, 1 + sigma**2) ** 6, closed**3)
     # Numbers of the prose.
     bracket = 1.01 / (0.1 * math.sqrt(2.01))
-    assert bracket == pytest.approx(7.1, abs=0.05) and bracket**10 == pytest.approx(3e8, rel=0.15)
+    assert bracket == pytest.approx(
+        7.1, abs=0.05
+    ) and bracket**10 == pytest.approx(3e8, rel=0.15)
     # x = 0 is the easiest frame: the ratio grows with x².
     hard = normal(1, 0, 1 + sigma**2 / 2) / normal(1, 0, 1 + sigma**2) ** 2
-    assert hard > normal(0, 0, 1 + sigma**2 / 2) / normal(0, 0, 1 + sigma**2) ** 2
+    assert (
+        hard > normal(0, 0, 1 + sigma**2 / 2) / normal(0, 0, 1 + sigma**2) ** 2
+    )
 
 
-# --- the evidence lower bound --------------------------------------------------------------------------
+# --- the evidence lower bound ------------------------------------------------
 
 
 def small_world(seed):
-    """A model with four latents and three frames: prior, likelihood, and a proposal for frame 1."""
+    """A model with four latents and three frames: prior, likelihood, and a
+    proposal for frame 1.
+    """
     rng = np.random.default_rng(seed)
     prior, proposal = rng.dirichlet(np.ones(4), size=2)
     return prior, rng.dirichlet(np.ones(3), size=4), proposal
@@ -93,7 +99,9 @@ def test_jensen_bounds_the_evidence_from_below():
         assert np.log(q @ weighted) == pytest.approx(evidence, rel=1e-12)
         assert q @ np.log(weighted) < evidence - 1e-4
     exact = prior * likelihood[:, 1] / np.exp(evidence)
-    assert exact @ np.log(prior * likelihood[:, 1] / exact) == pytest.approx(evidence, rel=1e-12)
+    assert exact @ np.log(prior * likelihood[:, 1] / exact) == pytest.approx(
+        evidence, rel=1e-12
+    )
 
 
 @verifies("eq-video-generation-gap")
@@ -105,25 +113,35 @@ def test_the_gap_is_the_divergence_from_the_exact_posterior():
         elbo, gap = q @ np.log(joint / q), q @ np.log(q / posterior)
         assert elbo + gap == pytest.approx(evidence, rel=1e-12)
         assert gap > 1e-4
-        assert abs(posterior @ np.log(posterior / q) - gap) > 1e-3  # the other direction would not do
+        assert (
+            abs(posterior @ np.log(posterior / q) - gap) > 1e-3
+        )  # the other direction would not do
 
 
 @verifies("eq-video-generation-terms")
 def test_the_bound_is_reconstruction_minus_divergence():
     prior, likelihood, q = small_world(1)
     elbo = q @ np.log(prior * likelihood[:, 1] / q)
-    assert elbo == pytest.approx(q @ np.log(likelihood[:, 1]) - q @ np.log(q / prior), rel=1e-12)
+    assert elbo == pytest.approx(
+        q @ np.log(likelihood[:, 1]) - q @ np.log(q / prior), rel=1e-12
+    )
 
 
 @verifies("eq-video-generation-linear-evidence")
 def test_evidence_and_posterior_of_the_one_pixel_model():
     w, sigma, x = 1.7, 0.6, 1.2
-    evidence = integrate.quad(lambda z: normal(z, 0, 1) * normal(x, w * z, sigma**2), -8, 8)[0]
-    assert math.log(evidence) == pytest.approx(stats.norm.logpdf(x, 0, math.hypot(w, sigma)), rel=1e-8)
+    evidence = integrate.quad(
+        lambda z: normal(z, 0, 1) * normal(x, w * z, sigma**2), -8, 8
+    )[0]
+    assert math.log(evidence) == pytest.approx(
+        stats.norm.logpdf(x, 0, math.hypot(w, sigma)), rel=1e-8
+    )
     v = w**2 + sigma**2
     for z in (-0.5, 0.4, 1.1):
         bayes = normal(z, 0, 1) * normal(x, w * z, sigma**2) / evidence
-        assert bayes == pytest.approx(normal(z, w * x / v, sigma**2 / v), rel=1e-8)
+        assert bayes == pytest.approx(
+            normal(z, w * x / v, sigma**2 / v), rel=1e-8
+        )
 
 
 def linear_elbo(x, w, sigma, mu, s):
@@ -138,15 +156,24 @@ def linear_elbo(x, w, sigma, mu, s):
 def test_elbo_of_the_one_pixel_model_never_exceeds_the_evidence():
     rng = np.random.default_rng(0)
     for w, sigma, x in ((1.0, 0.6, 1.2), (-2.0, 0.1, 0.3), (0.2, 1.5, -4.0)):
-        v, evidence = w**2 + sigma**2, stats.norm.logpdf(x, 0, math.hypot(w, sigma))
+        v, evidence = (
+            w**2 + sigma**2,
+            stats.norm.logpdf(x, 0, math.hypot(w, sigma)),
+        )
         best = linear_elbo(x, w, sigma, w * x / v, sigma / math.sqrt(v))
         assert best == pytest.approx(evidence, rel=1e-12)
-        for mu, s in zip(rng.normal(size=50), rng.uniform(0.02, 2, 50), strict=True):
+        for mu, s in zip(
+            rng.normal(size=50), rng.uniform(0.02, 2, 50), strict=True
+        ):
             assert linear_elbo(x, w, sigma, mu, s) < evidence
     # The formula is the expectation that it claims to be.
     mu, s = 0.4, 0.5
     z = mu + s * rng.normal(size=400_000)
-    terms = stats.norm.logpdf(1.2, 1.0 * z, 0.6) + stats.norm.logpdf(z, 0, 1) - stats.norm.logpdf(z, mu, s)
+    terms = (
+        stats.norm.logpdf(1.2, 1.0 * z, 0.6)
+        + stats.norm.logpdf(z, 0, 1)
+        - stats.norm.logpdf(z, mu, s)
+    )
     mean_within(terms, linear_elbo(1.2, 1.0, 0.6, mu, s))
 
 
@@ -158,33 +185,45 @@ def test_mean_divergence_is_information_plus_distance_of_the_cloud():
     joint, cloud = frames[:, None] * q, frames @ q
     mean = np.sum(joint * np.log(q / prior))
     information = np.sum(joint * np.log(joint / (frames[:, None] * cloud)))
-    assert mean == pytest.approx(information + cloud @ np.log(cloud / prior), rel=1e-12)
+    assert mean == pytest.approx(
+        information + cloud @ np.log(cloud / prior), rel=1e-12
+    )
     assert information > 0.05 and mean - information > 0.05
 
 
-# --- a clip --------------------------------------------------------------------------------------------
+# --- a clip ------------------------------------------------------------------
 
 
 class TwoSteps:
-    """x_t = 0.8 x_{t−1} + c_t + w z_t + σ ε_t for t = 1, 2, as joint Gaussians over (x_1, x_2, z_1, z_2)."""
+    """x_t = 0.8 x_{t−1} + c_t + w z_t + σ ε_t for t = 1, 2, as joint Gaussians
+    over (x_1, x_2, z_1, z_2).
+    """
 
     a, w, sigma, x0, c = 0.8, 1.3, 0.7, 0.5, (0.2, -0.4)
 
     def __init__(self):
         a, w, s = self.a, self.w, self.sigma
         # rows: x1, x2, z1, z2; columns: z1, z2, ε1, ε2
-        mixing = np.array([[w, 0, s, 0], [a * w, w, a * s, s], [1, 0, 0, 0], [0, 1, 0, 0]])
+        mixing = np.array(
+            [[w, 0, s, 0], [a * w, w, a * s, s], [1, 0, 0, 0], [0, 1, 0, 0]]
+        )
         m1 = a * self.x0 + self.c[0]
         self.mean = np.array([m1, a * m1 + self.c[1], 0, 0])
         self.covariance = mixing @ mixing.T
 
     def evidence(self, x):
-        return stats.multivariate_normal.logpdf(x, self.mean[:2], self.covariance[:2, :2])
+        return stats.multivariate_normal.logpdf(
+            x, self.mean[:2], self.covariance[:2, :2]
+        )
 
     def posterior(self, x):
-        """Mean (2,) and covariance (2, 2) of z_1, z_2 given the frames, by conditioning the joint Gaussian."""
+        """Mean (2,) and covariance (2, 2) of z_1, z_2 given the frames, by
+        conditioning the joint Gaussian.
+        """
         gain = self.covariance[2:, :2] @ np.linalg.inv(self.covariance[:2, :2])
-        return gain @ (x - self.mean[:2]), self.covariance[2:, 2:] - gain @ self.covariance[:2, 2:]
+        return gain @ (x - self.mean[:2]), self.covariance[
+            2:, 2:
+        ] - gain @ self.covariance[:2, 2:]
 
 
 @verifies("eq-video-generation-posterior-factors")
@@ -193,12 +232,16 @@ def test_exact_posterior_of_a_clip_is_a_product_over_time():
     mean, covariance = world.posterior(x)
     assert abs(covariance[0, 1]) < 1e-12
     v = world.w**2 + world.sigma**2
-    for t, previous in enumerate((world.x0, x[0])):  # each factor sees this frame, the previous one, the pose
+    for t, previous in enumerate(
+        (world.x0, x[0])
+    ):  # each factor sees this frame, the previous one, the pose
         new = x[t] - world.a * previous - world.c[t]
         assert mean[t] == pytest.approx(world.w * new / v, rel=1e-10)
         assert covariance[t, t] == pytest.approx(world.sigma**2 / v, rel=1e-10)
     moved, _ = world.posterior(x + np.array([0, 1.0]))
-    assert moved[0] == pytest.approx(mean[0], rel=1e-12)  # the future says nothing more
+    assert moved[0] == pytest.approx(
+        mean[0], rel=1e-12
+    )  # the future says nothing more
 
 
 @verifies("eq-video-generation-clip")
@@ -209,29 +252,46 @@ def test_clip_objective_bounds_the_evidence_and_is_a_sum_over_time():
 
     def objective(mu, s):
         total = 0
-        for t, previous in enumerate((world.x0, x[0])):  # the TRUE previous frame
+        for t, previous in enumerate(
+            (world.x0, x[0])
+        ):  # the TRUE previous frame
             rest = x[t] - world.a * previous - world.c[t]
             total += linear_elbo(rest, world.w, world.sigma, mu[t], s[t])
         return total
 
     for _ in range(50):
-        assert objective(rng.normal(size=2), rng.uniform(0.1, 2, 2)) < world.evidence(x)
-    assert objective(mean, np.sqrt(np.diag(covariance))) == pytest.approx(world.evidence(x), rel=1e-10)
+        assert objective(
+            rng.normal(size=2), rng.uniform(0.1, 2, 2)
+        ) < world.evidence(x)
+    assert objective(mean, np.sqrt(np.diag(covariance))) == pytest.approx(
+        world.evidence(x), rel=1e-10
+    )
     # It is the bound for all latents at once: E_q[log p(x, z) − log q(z)].
     mu, s = np.array([0.5, -0.2]), np.array([0.6, 0.9])
     z = mu + s * rng.normal(size=(300_000, 2))
     points = np.concatenate([np.broadcast_to(x, z.shape), z], axis=1)
-    logs = stats.multivariate_normal.logpdf(points, world.mean, world.covariance)
-    mean_within(logs - stats.norm.logpdf(z, mu, s).sum(axis=1), objective(mu, s))
+    logs = stats.multivariate_normal.logpdf(
+        points, world.mean, world.covariance
+    )
+    mean_within(
+        logs - stats.norm.logpdf(z, mu, s).sum(axis=1), objective(mu, s)
+    )
 
 
 @verifies("eq-video-generation-noise")
 def test_bent_gaussian_noise_has_any_wanted_distribution():
     z = np.random.default_rng(0).normal(size=50_000)
-    for rate in (0.5, 3.0):  # the condition: the rate of an exponential distribution
+    for rate in (
+        0.5,
+        3.0,
+    ):  # the condition: the rate of an exponential distribution
         painted = stats.expon.ppf(stats.norm.cdf(z), scale=1 / rate)
         for u in (0.1, 0.5, 2.0):
-            mean_within((painted <= u).astype(float), stats.expon.cdf(u, scale=1 / rate), sharp=0.05)
+            mean_within(
+                (painted <= u).astype(float),
+                stats.expon.cdf(u, scale=1 / rate),
+                sharp=0.05,
+            )
 
 
 @verifies("eq-video-generation-flicker")
@@ -242,10 +302,12 @@ def test_independent_draws_flicker():
     assert following.var() == pytest.approx(1, abs=0.02)
     mean_within((following - now) ** 2, 2 - 2 * rho)
     mean_within((rng.normal(size=200_000) - now) ** 2, 2.0)
-    assert [2 / (2 - 2 * r) for r in (0.7, 0.95)] == pytest.approx([3.3, 20], rel=0.02)  # of the prose
+    assert [2 / (2 - 2 * r) for r in (0.7, 0.95)] == pytest.approx(
+        [3.3, 20], rel=0.02
+    )  # of the prose
 
 
-# --- divergences of Gaussians --------------------------------------------------------------------------
+# --- divergences of Gaussians ------------------------------------------------
 
 
 @verifies("eq-video-generation-quadratic")
@@ -254,10 +316,13 @@ def test_mean_of_a_quadratic_form():
     covariance, B = positive(3, rng), rng.normal(size=(3, 3))
     mu, a = rng.normal(size=(2, 3))
     claimed = np.trace(B @ covariance) + (mu - a) @ B @ (mu - a)
-    # Exact: the mean over the points μ ± √3 · (columns of a root) has the right mean and covariance.
+    # Exact: the mean over the points μ ± √3 · (columns of a root) has the
+    # right mean and covariance.
     root = np.linalg.cholesky(covariance) * math.sqrt(3)
     points = np.concatenate([mu + root.T, mu - root.T])
-    assert np.mean([(z - a) @ B @ (z - a) for z in points]) == pytest.approx(claimed, rel=1e-10)
+    assert np.mean([(z - a) @ B @ (z - a) for z in points]) == pytest.approx(
+        claimed, rel=1e-10
+    )
 
 
 @verifies("eq-video-generation-kl-full")
@@ -277,28 +342,46 @@ def test_divergence_of_full_gaussians():
             distributions.MultivariateNormal(torch.tensor(m), torch.tensor(S))
             for m, S in ((mq, Sq), (mp, Sp))
         )
-        assert claimed == pytest.approx(float(distributions.kl_divergence(q, p)), rel=1e-9)
+        assert claimed == pytest.approx(
+            float(distributions.kl_divergence(q, p)), rel=1e-9
+        )
 
 
 def kl_diagonal(mu_q, var_q, mu_p, var_p):
-    return 0.5 * ((var_q + (mu_q - mu_p) ** 2) / var_p - 1 - (var_q / var_p).log()).sum()
+    return (
+        0.5
+        * (
+            (var_q + (mu_q - mu_p) ** 2) / var_p - 1 - (var_q / var_p).log()
+        ).sum()
+    )
 
 
 @verifies("eq-video-generation-kl-diagonal", "eq-video-generation-kl-standard")
 def test_divergence_of_diagonal_gaussians():
     generator = torch.Generator().manual_seed(0)
     mu_q, mu_p = torch.randn(2, 7, generator=generator, dtype=torch.float64)
-    var_q, var_p = torch.rand(2, 7, generator=generator, dtype=torch.float64) + 0.1
-    q, p = distributions.Normal(mu_q, var_q.sqrt()), distributions.Normal(mu_p, var_p.sqrt())
+    var_q, var_p = (
+        torch.rand(2, 7, generator=generator, dtype=torch.float64) + 0.1
+    )
+    q, p = (
+        distributions.Normal(mu_q, var_q.sqrt()),
+        distributions.Normal(mu_p, var_p.sqrt()),
+    )
     expected = distributions.kl_divergence(q, p).sum()
-    assert torch.allclose(kl_diagonal(mu_q, var_q, mu_p, var_p), expected, rtol=1e-12)
-    standard = distributions.Normal(torch.zeros_like(mu_q), torch.ones_like(mu_q))
+    assert torch.allclose(
+        kl_diagonal(mu_q, var_q, mu_p, var_p), expected, rtol=1e-12
+    )
+    standard = distributions.Normal(
+        torch.zeros_like(mu_q), torch.ones_like(mu_q)
+    )
     expected = distributions.kl_divergence(q, standard).sum()
-    assert torch.allclose(0.5 * (mu_q**2 + var_q - 1 - var_q.log()).sum(), expected, rtol=1e-12)
+    assert torch.allclose(
+        0.5 * (mu_q**2 + var_q - 1 - var_q.log()).sum(), expected, rtol=1e-12
+    )
     assert LATENTS == 24_576 == 4 * D  # of the prose
 
 
-# --- gradients through samples -------------------------------------------------------------------------
+# --- gradients through samples -----------------------------------------------
 
 
 def curved(z):
@@ -319,7 +402,9 @@ def test_reparameterized_gradient_is_unbiased():
     mean_within(curved(z), float(expected.subs(point)), sharp=0.05)
     for i, (m, v) in enumerate(((m1, s1), (m2, s2))):
         mean_within(slope[i], float(sp.diff(expected, m).subs(point)))
-        mean_within(slope[i] * epsilon[i], float(sp.diff(expected, v).subs(point)))
+        mean_within(
+            slope[i] * epsilon[i], float(sp.diff(expected, v).subs(point))
+        )
 
 
 @verifies("eq-video-generation-score")
@@ -327,7 +412,11 @@ def test_score_function_gradient_is_unbiased():
     mu, s = np.array([0.3, -0.5]), np.array([0.7, 1.1])
     epsilon = np.random.default_rng(1).normal(size=(2, 2_000_000))
     z = mu[:, None] + s[:, None] * epsilon
-    exact = 3 * (mu**2 + s**2) - 2 + np.array([mu[1] ** 2 + s[1] ** 2, 2 * mu[0] * mu[1]])
+    exact = (
+        3 * (mu**2 + s**2)
+        - 2
+        + np.array([mu[1] ** 2 + s[1] ** 2, 2 * mu[0] * mu[1]])
+    )
     for i in range(2):
         mean_within(curved(z) * epsilon[i] / s[i], exact[i])
 
@@ -338,16 +427,23 @@ def test_variance_of_the_two_estimators():
     for d in (1, 3, 10):
         epsilon = rng.normal(size=(d, 1_000_000))
         f = (epsilon**2).sum(axis=0)
-        mean_within((2 * epsilon[0]) ** 2, 4.0)  # the mean gradient is 0: the square is the variance
+        mean_within(
+            (2 * epsilon[0]) ** 2, 4.0
+        )  # the mean gradient is 0: the square is the variance
         mean_within((f * epsilon[0]) ** 2, (d + 2) * (d + 4), sharp=0.03)
         mean_within(((f - d) * epsilon[0]) ** 2, 2 * d + 8, sharp=0.03)
     d = sp.Symbol("d")
     assert sp.expand((d**2 - 1) + 6 * (d - 1) + 15 - (d + 2) * (d + 4)) == 0
-    assert sp.expand((d + 2) * (d + 4) - 2 * d * (d + 2) + d**2 - (2 * d + 8)) == 0
-    assert 2 * LATENTS + 8 == 49_160 and pytest.approx(6e8, rel=0.01) == (LATENTS + 2) * (LATENTS + 4)
+    assert (
+        sp.expand((d + 2) * (d + 4) - 2 * d * (d + 2) + d**2 - (2 * d + 8))
+        == 0
+    )
+    assert 2 * LATENTS + 8 == 49_160 and pytest.approx(6e8, rel=0.01) == (
+        LATENTS + 2
+    ) * (LATENTS + 4)
 
 
-# --- what σ and β mean ---------------------------------------------------------------------------------
+# --- what σ and β mean -------------------------------------------------------
 
 
 @verifies("eq-video-generation-likelihood")
@@ -355,19 +451,32 @@ def test_squared_error_is_a_gaussian_likelihood():
     generator = torch.Generator().manual_seed(0)
     x, x_hat = torch.rand(2, 30, generator=generator, dtype=torch.float64)
     sigma = 0.2
-    claimed = ((x - x_hat) ** 2).sum() / (2 * sigma**2) + 30 / 2 * math.log(2 * math.pi * sigma**2)
-    assert torch.allclose(-distributions.Normal(x_hat, sigma).log_prob(x).sum(), claimed, rtol=1e-12)
+    claimed = ((x - x_hat) ** 2).sum() / (2 * sigma**2) + 30 / 2 * math.log(
+        2 * math.pi * sigma**2
+    )
+    assert torch.allclose(
+        -distributions.Normal(x_hat, sigma).log_prob(x).sum(),
+        claimed,
+        rtol=1e-12,
+    )
 
 
 @verifies("eq-video-generation-sigma")
 def test_best_noise_is_the_error_that_one_makes():
-    errors = np.random.default_rng(0).normal(size=(5, 40)) * 0.3  # frames × values
+    errors = (
+        np.random.default_rng(0).normal(size=(5, 40)) * 0.3
+    )  # frames × values
     mse = np.mean(errors**2)
 
     def loss(variance):
-        return np.mean(np.sum(errors**2, axis=1) / (2 * variance) + 20 * np.log(2 * np.pi * variance))
+        return np.mean(
+            np.sum(errors**2, axis=1) / (2 * variance)
+            + 20 * np.log(2 * np.pi * variance)
+        )
 
-    found = optimize.minimize_scalar(loss, bounds=(1e-3, 1), method="bounded", options={"xatol": 1e-10})
+    found = optimize.minimize_scalar(
+        loss, bounds=(1e-3, 1), method="bounded", options={"xatol": 1e-10}
+    )
     assert found.x == pytest.approx(mse, rel=1e-5)
     assert math.sqrt(1e-3) == pytest.approx(0.032, abs=5e-4)  # of the prose
 
@@ -385,21 +494,33 @@ def test_factor_between_averaging_and_summing():
     error, sigma, b, kl, values = sp.symbols("E sigma b K D", positive=True)
     beta = b * values / (2 * sigma**2)
     left = error / values + b * kl
-    assert sp.simplify(left - 2 * sigma**2 / values * (error / (2 * sigma**2) + beta * kl)) == 0
+    assert (
+        sp.simplify(
+            left - 2 * sigma**2 / values * (error / (2 * sigma**2) + beta * kl)
+        )
+        == 0
+    )
     assert sp.simplify(beta * sigma**2 - b * values / 2) == 0
     # The library's defaults are those of the template.
-    x, x_hat = torch.rand(2, 1, 3, 32, 64, generator=torch.Generator().manual_seed(0))
+    x, x_hat = torch.rand(
+        2, 1, 3, 32, 64, generator=torch.Generator().manual_seed(0)
+    )
     mse = torch.nn.functional.mse_loss(x_hat, x)
     assert torch.allclose(mse, ((x - x_hat) ** 2).sum() / D)
     # The table: b, noise √(bD/2), β at an MSE of 10⁻³.
-    rows = [(1, 55.4, 3.1e6), (1 / D, 0.71, 500), (1 / LATENTS, 0.35, 125), (1e-6, 0.055, 3.1)]
+    rows = [
+        (1, 55.4, 3.1e6),
+        (1 / D, 0.71, 500),
+        (1 / LATENTS, 0.35, 125),
+        (1e-6, 0.055, 3.1),
+    ]
     for weight, noise, beta in [*rows, (2e-3 / D, 0.032, 1)]:
         assert math.sqrt(weight * D / 2) == pytest.approx(noise, rel=0.02)
         assert weight * D / (2 * 1e-3) == pytest.approx(beta, rel=0.02)
     assert pytest.approx(3.3e-7, rel=0.02) == 2e-3 / D
 
 
-# --- collapse ------------------------------------------------------------------------------------------
+# --- collapse ----------------------------------------------------------------
 
 
 def linear_loss(w, a, s2, lam, sigma2, beta, log=math.log):
@@ -409,7 +530,9 @@ def linear_loss(w, a, s2, lam, sigma2, beta, log=math.log):
 
 @verifies("eq-video-generation-linear-encoder")
 def test_best_encoder_for_a_given_decoder():
-    w, a, s2, lam, sigma2, beta = sp.symbols("w a s2 lambda sigma2 beta", positive=True)
+    w, a, s2, lam, sigma2, beta = sp.symbols(
+        "w a s2 lambda sigma2 beta", positive=True
+    )
     loss = linear_loss(w, a, s2, lam, sigma2, beta, sp.log)
     tau = beta * sigma2
     best = {a: w / (w**2 + tau), s2: tau / (w**2 + tau)}
@@ -417,8 +540,12 @@ def test_best_encoder_for_a_given_decoder():
         assert sp.simplify(sp.diff(loss, variable).subs(best)) == 0
     # The loss is the mean of the ELBO's over x: simulated.
     x = np.random.default_rng(0).normal(size=400_000) * math.sqrt(0.8)
-    z = 0.6 * x + math.sqrt(0.3) * np.random.default_rng(1).normal(size=400_000)
-    terms = (x - 1.2 * z) ** 2 / (2 * 0.2) + 1.5 * 0.5 * ((0.6 * x) ** 2 + 0.3 - 1 - math.log(0.3))
+    z = 0.6 * x + math.sqrt(0.3) * np.random.default_rng(1).normal(
+        size=400_000
+    )
+    terms = (x - 1.2 * z) ** 2 / (2 * 0.2) + 1.5 * 0.5 * (
+        (0.6 * x) ** 2 + 0.3 - 1 - math.log(0.3)
+    )
     mean_within(terms, linear_loss(1.2, 0.6, 0.3, 0.8, 0.2, 1.5))
 
 
@@ -435,13 +562,21 @@ def test_loss_with_the_best_encoder():
 @verifies("eq-video-generation-collapse")
 def test_a_latent_lives_if_its_variance_exceeds_the_price():
     sigma2 = 0.1
-    for lam, beta in ((0.5, 1.0), (0.5, 4.0), (0.5, 6.0), (0.05, 1.0), (2.0, 15.0)):
+    for lam, beta in (
+        (0.5, 1.0),
+        (0.5, 4.0),
+        (0.5, 6.0),
+        (0.05, 1.0),
+        (2.0, 15.0),
+    ):
 
         def loss(values, lam=lam, beta=beta):
             w, a, log_s2 = values
             return linear_loss(w, a, math.exp(log_s2), lam, sigma2, beta)
 
-        found = optimize.minimize(loss, (0.5, 0.5, -0.5), method="BFGS", options={"gtol": 1e-9})
+        found = optimize.minimize(
+            loss, (0.5, 0.5, -0.5), method="BFGS", options={"gtol": 1e-9}
+        )
         w, a, log_s2 = found.x
         kl = 0.5 * (a**2 * lam + math.exp(log_s2) - 1 - log_s2)
         tau = beta * sigma2
@@ -450,7 +585,7 @@ def test_a_latent_lives_if_its_variance_exceeds_the_price():
 
 
 @verifies("eq-video-generation-quarter")
-def test_no_direction_of_a_picture_has_more_variance_than_a_quarter_of_its_values():
+def test_no_direction_has_more_variance_than_a_quarter_of_its_values():
     rng = np.random.default_rng(0)
     for seed in range(20):
         x = (
@@ -460,41 +595,67 @@ def test_no_direction_of_a_picture_has_more_variance_than_a_quarter_of_its_value
         )
         x = np.where(rng.random(x.shape) < 0.3, x.round(), x)
         covariance = np.cov(x.T, bias=True)
-        assert np.linalg.eigvalsh(covariance)[-1] <= np.trace(covariance) + 1e-12 <= 12 / 4
-    black_or_white = np.repeat([[0.0], [1.0]], 12, axis=1)  # the bound is reached
-    assert np.linalg.eigvalsh(np.cov(black_or_white.T, bias=True))[-1] == pytest.approx(12 / 4)
+        assert (
+            np.linalg.eigvalsh(covariance)[-1]
+            <= np.trace(covariance) + 1e-12
+            <= 12 / 4
+        )
+    black_or_white = np.repeat(
+        [[0.0], [1.0]], 12, axis=1
+    )  # the bound is reached
+    assert np.linalg.eigvalsh(np.cov(black_or_white.T, bias=True))[
+        -1
+    ] == pytest.approx(12 / 4)
     m = sp.Symbol("m")
-    assert sp.Rational(1, 4) - (m - m**2) == sp.expand((m - sp.Rational(1, 2)) ** 2)
+    assert sp.Rational(1, 4) - (m - m**2) == sp.expand(
+        (m - sp.Rational(1, 2)) ** 2
+    )
     # Each direction of each film is under water for b = 1/2: τ = bD/2 = D/4.
     assert 0.5 * D / 2 == D / 4
 
 
 def best_code(points, tau, rng, codes=6):
-    """Divergence and error at the optimum of a table VAE: a prior over codes, any decoder, any encoder."""
+    """Divergence and error at the optimum of a table VAE: a prior over codes,
+    any decoder, any encoder.
+    """
     prior, paint = rng.dirichlet(np.ones(codes)), rng.normal(size=codes)
     for _ in range(2000):
         weight = prior * np.exp(-((points[:, None] - paint) ** 2) / (2 * tau))
-        q = weight / weight.sum(axis=1, keepdims=True)  # the best encoder for this decoder
-        paint = (q * points[:, None]).sum(axis=0) / q.sum(axis=0)  # the best decoder for this encoder
-    divergence = np.mean(np.sum(q * np.log(np.maximum(q, 1e-300) / prior), axis=1))
-    return divergence, np.mean(np.sum(q * (points[:, None] - paint) ** 2, axis=1))
+        q = weight / weight.sum(
+            axis=1, keepdims=True
+        )  # the best encoder for this decoder
+        paint = (q * points[:, None]).sum(axis=0) / q.sum(
+            axis=0
+        )  # the best decoder for this encoder
+    divergence = np.mean(
+        np.sum(q * np.log(np.maximum(q, 1e-300) / prior), axis=1)
+    )
+    return divergence, np.mean(
+        np.sum(q * (points[:, None] - paint) ** 2, axis=1)
+    )
 
 
 @verifies("eq-video-generation-ceiling")
 def test_no_network_buys_more_nats_than_it_could_save():
     rng = np.random.default_rng(0)
-    points = np.concatenate([rng.normal(-1, 0.1, 20), rng.normal(1, 0.2, 20)])  # two ways to go on
+    points = np.concatenate(
+        [rng.normal(-1, 0.1, 20), rng.normal(1, 0.2, 20)]
+    )  # two ways to go on
     open_part, spoke = points.var(), 0
     for tau in (0.05, 0.2, 0.5, 0.9, 1.2):
         found = [best_code(points, tau, rng) for _ in range(8)]
         kl, error = min(found, key=lambda pair: pair[1] / (2 * tau) + pair[0])
-        assert error / (2 * tau) + kl <= open_part / (2 * tau) + 1e-9  # no worse than silence
+        assert (
+            error / (2 * tau) + kl <= open_part / (2 * tau) + 1e-9
+        )  # no worse than silence
         assert kl <= open_part / (2 * tau) + 1e-9
         spoke += kl > 0.3
     assert spoke >= 2
     b, values, V = sp.symbols("b D V", positive=True)
     assert sp.simplify(V / (2 * b * values / 2) - V / (b * values)) == 0
-    assert sp.simplify((V / (b * values)).subs(V, values / 4) - 1 / (4 * b)) == 0
+    assert (
+        sp.simplify((V / (b * values)).subs(V, values / 4) - 1 / (4 * b)) == 0
+    )
 
 
 @verifies("eq-video-generation-swap")
@@ -518,7 +679,9 @@ def test_activity_and_divergence_of_a_linear_latent():
     kl = sp.log(lam / tau) / 2
     assert sp.simplify(activity - (1 - tau / lam)) == 0
     assert sp.simplify(activity - (1 - sp.exp(-2 * kl))) == 0
-    assert -0.5 * math.log(1 - 0.01) == pytest.approx(0.005, abs=1e-4)  # of the prose
+    assert -0.5 * math.log(1 - 0.01) == pytest.approx(
+        0.005, abs=1e-4
+    )  # of the prose
 
 
 @verifies("eq-video-generation-near-silence", "eq-video-generation-blind")
@@ -533,18 +696,28 @@ def test_an_encoder_that_sees_one_frame_wakes_later():
     w, a = 0.3, 0.2
     for signal, kappa in ((step, new), (light, 1.0)):
         z = a * signal + noise
-        mean_within((step - w * z) ** 2, new - 2 * w * a * new + w**2 * (1 + a**2 * kappa))
+        mean_within(
+            (step - w * z) ** 2,
+            new - 2 * w * a * new + w**2 * (1 + a**2 * kappa),
+        )
         mean_within((a * signal) ** 2, a**2 * kappa)
         # Indefinite exactly beyond the stated price.
         price = lam * new if kappa < 1 else lam * new**2
         for tau, wakes in ((0.98 * price, True), (1.02 * price, False)):
             sigma2 = tau / beta
-            form = np.array([[lam / sigma2, -lam * new / sigma2], [-lam * new / sigma2, beta * kappa]])
+            form = np.array(
+                [
+                    [lam / sigma2, -lam * new / sigma2],
+                    [-lam * new / sigma2, beta * kappa],
+                ]
+            )
             assert (np.linalg.eigvalsh(form)[0] < 0) == wakes
-    assert [1 / (1 - r**2) for r in (0.7, 0.95)] == pytest.approx([2, 10], rel=0.03)  # of the prose
+    assert [1 / (1 - r**2) for r in (0.7, 0.95)] == pytest.approx(
+        [2, 10], rel=0.03
+    )  # of the prose
 
 
-# --- annealing -----------------------------------------------------------------------------------------
+# --- annealing ---------------------------------------------------------------
 
 
 def schedule(k, steps, cycles, ratio):
@@ -553,10 +726,17 @@ def schedule(k, steps, cycles, ratio):
 
 @verifies("eq-video-generation-schedule-mean")
 def test_mean_weight_of_a_schedule():
-    for steps, cycles, ratio in ((400, 4, 0.5), (400, 1, 0.5), (100, 5, 0.25), (60, 3, 1.0)):
+    for steps, cycles, ratio in (
+        (400, 4, 0.5),
+        (400, 1, 0.5),
+        (100, 5, 0.25),
+        (60, 3, 1.0),
+    ):
         values = [schedule(k, steps, cycles, ratio) for k in range(steps)]
         n = steps / cycles
-        assert np.mean(values) == pytest.approx(1 - ratio / 2 - 1 / (2 * n), rel=1e-12)
+        assert np.mean(values) == pytest.approx(
+            1 - ratio / 2 - 1 / (2 * n), rel=1e-12
+        )
         assert sum(value == 0 for value in values) == cycles
 
 
@@ -566,12 +746,17 @@ def test_rate_at_which_a_latent_grows_out_of_silence():
 
     def rate(beta):
         def gradient(w, a):
-            values = torch.tensor([w, a], dtype=torch.float64, requires_grad=True)
+            values = torch.tensor(
+                [w, a], dtype=torch.float64, requires_grad=True
+            )
             loss = linear_loss(values[0], values[1], 1.0, lam, sigma2, beta)
             return torch.autograd.grad(loss, values)[0].numpy()
 
         small = 1e-6
-        matrix = -np.stack([gradient(small, 0.0), gradient(0.0, small)], axis=1) / small
+        matrix = (
+            -np.stack([gradient(small, 0.0), gradient(0.0, small)], axis=1)
+            / small
+        )
         return np.linalg.eigvals(matrix).real.max()
 
     rates = []
@@ -585,7 +770,7 @@ def test_rate_at_which_a_latent_grows_out_of_silence():
     assert rates == sorted(rates, reverse=True)  # largest without a price
 
 
-# --- drift ---------------------------------------------------------------------------------------------
+# --- drift -------------------------------------------------------------------
 
 
 @verifies("eq-video-generation-drift")
@@ -596,7 +781,9 @@ def test_errors_pile_up():
         for t in range(1, 13):
             error = alpha * error + nu * rng.normal(size=len(error))
             if t in (1, 2, 12):
-                mean_within(error**2, nu**2 * (1 - alpha ** (2 * t)) / (1 - alpha**2))
+                mean_within(
+                    error**2, nu**2 * (1 - alpha ** (2 * t)) / (1 - alpha**2)
+                )
     a, t = sp.Symbol("a"), 7
     assert sp.limit((1 - a ** (2 * t)) / (1 - a**2), a, 1) == t
     assert 10 * math.log10(60) == pytest.approx(17.8, abs=0.05)  # of the prose
@@ -625,12 +812,16 @@ def test_error_of_a_painted_film():
 @verifies("eq-video-generation-forced")
 def test_gain_that_teacher_forcing_learns():
     q, nu = 0.4, 0.9
-    found = optimize.minimize_scalar(lambda g: (1 - g) ** 2 * q**2 + g**2 * nu**2, bounds=(0, 1))
+    found = optimize.minimize_scalar(
+        lambda g: (1 - g) ** 2 * q**2 + g**2 * nu**2, bounds=(0, 1)
+    )
     assert found.x == pytest.approx(q**2 / (q**2 + nu**2), rel=1e-5)
 
 
 def coin_gain(r, q, nu):
-    """Iterate: paint with the coin until the error settles, then choose the best gain for one step."""
+    """Iterate: paint with the coin until the error settles, then choose the
+    best gain for one step.
+    """
     gain = 0.5
     for _ in range(3000):
         keep = (1 - gain) ** 2
@@ -659,16 +850,26 @@ def test_a_coin_leads_from_the_forced_gain_to_the_kalman_gain():
     # The ends.
     forced, kalman = q**2 / (q**2 + nu**2), coin_gain(0.0, q, nu)[0]
     assert coin_gain(1.0, q, nu)[0] == pytest.approx(forced, rel=1e-9)
-    best = optimize.minimize_scalar(lambda g: settled(g, q, nu), bounds=(1e-4, 0.9), method="bounded")
+    best = optimize.minimize_scalar(
+        lambda g: settled(g, q, nu), bounds=(1e-4, 0.9), method="bounded"
+    )
     assert kalman == pytest.approx(best.x, rel=1e-3)
     # Numbers of the prose.
-    assert (forced, kalman) == (pytest.approx(0.0099, abs=5e-5), pytest.approx(0.095, abs=5e-4))
+    assert (forced, kalman) == (
+        pytest.approx(0.0099, abs=5e-5),
+        pytest.approx(0.095, abs=5e-4),
+    )
     errors = settled(forced, q, nu), settled(kalman, q, nu)
-    assert errors == (pytest.approx(0.502, abs=1e-3), pytest.approx(0.095, abs=5e-4))
-    assert 10 * math.log10(errors[0] / errors[1]) == pytest.approx(7.2, abs=0.05)
+    assert errors == (
+        pytest.approx(0.502, abs=1e-3),
+        pytest.approx(0.095, abs=5e-4),
+    )
+    assert 10 * math.log10(errors[0] / errors[1]) == pytest.approx(
+        7.2, abs=0.05
+    )
 
 
-# --- decibels ------------------------------------------------------------------------------------------
+# --- decibels ----------------------------------------------------------------
 
 
 def psnr(mse):
@@ -683,7 +884,9 @@ def test_averaging_decibels_flatters():
         assert psnr(m).mean() > psnr(m.mean())
     assert psnr(np.full(5, 0.01)).mean() == pytest.approx(psnr(0.01))
     ends = 10 ** (-np.array([38, 23.5]) / 10)  # of the prose
-    assert psnr(ends).mean() == pytest.approx(30.75) and psnr(ends.mean()) == pytest.approx(26.4, abs=0.05)
+    assert psnr(ends).mean() == pytest.approx(30.75) and psnr(
+        ends.mean()
+    ) == pytest.approx(26.4, abs=0.05)
     assert [psnr(error**2) for error in (0.1, 0.01)] == pytest.approx([20, 40])
 
 
@@ -695,7 +898,9 @@ def test_difference_of_the_two_averages_to_second_order():
     for size in (0.01, 0.03):
         m = 1e-3 * (1 + size * shape)
         claimed = 10 / math.log(10) * np.mean((m / m.mean() - 1) ** 2) / 2
-        assert psnr(m).mean() - psnr(m.mean()) == pytest.approx(claimed, rel=3 * size)
+        assert psnr(m).mean() - psnr(m.mean()) == pytest.approx(
+            claimed, rel=3 * size
+        )
     assert 10 / math.log(10) / 2 == pytest.approx(2.2, abs=0.05)
 
 
@@ -704,7 +909,9 @@ def test_a_perfect_sample_has_twice_the_error_of_the_mean():
     rng = np.random.default_rng(0)
 
     def draw():  # three pixels that are not independent, and not Gaussian
-        return rng.exponential(size=(200_000, 1)) * np.array([1, 0.5, -0.2]) + rng.random((200_000, 3))
+        return rng.exponential(size=(200_000, 1)) * np.array(
+            [1, 0.5, -0.2]
+        ) + rng.random((200_000, 3))
 
     truth, sample, mean = draw(), draw(), np.array([1.5, 1.0, 0.3])
     variance = 1 + 0.25 + 0.04 + 3 / 12
@@ -716,12 +923,22 @@ def test_a_perfect_sample_has_twice_the_error_of_the_mean():
 @verifies("eq-video-generation-prior")
 def test_best_gaussian_prior_has_the_moments_of_the_cloud():
     generator = torch.Generator().manual_seed(0)
-    mu, log_var = torch.randn(2, 40, 3, generator=generator, dtype=torch.float64)
+    mu, log_var = torch.randn(
+        2, 40, 3, generator=generator, dtype=torch.float64
+    )
     mu_p = mu.mean(0)
     var_p = (log_var.exp() + (mu - mu_p) ** 2).mean(0)
     values = [mu_p.clone().requires_grad_(), var_p.clone().requires_grad_()]
-    loss = sum(kl_diagonal(m, v.exp(), *values) for m, v in zip(mu, log_var, strict=True))
-    assert all(part.abs().max() < 1e-10 for part in torch.autograd.grad(loss, values))
+    loss = sum(
+        kl_diagonal(m, v.exp(), *values)
+        for m, v in zip(mu, log_var, strict=True)
+    )
+    assert all(
+        part.abs().max() < 1e-10 for part in torch.autograd.grad(loss, values)
+    )
     for factor in (0.9, 1.1):
-        worse = sum(kl_diagonal(m, v.exp(), mu_p, factor * var_p) for m, v in zip(mu, log_var, strict=True))
+        worse = sum(
+            kl_diagonal(m, v.exp(), mu_p, factor * var_p)
+            for m, v in zip(mu, log_var, strict=True)
+        )
         assert worse > loss
