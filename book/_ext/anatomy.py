@@ -18,8 +18,8 @@ CLOSING = (
     "Bug zoo",
     "Further reading",
 )
-WORDS_A_MINUTE = 200
-SECONDS_A_FORMULA = 15  # a displayed formula is read more slowly than its line of text
+WORDS_A_MINUTE = 130  # of technical prose with formulas in it: an estimate
+SECONDS_A_FORMULA = 30  # a displayed formula is read more slowly than its line of text
 
 _FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})(?:\{(?P<name>[\w:-]+)\}(?P<argument>.*))?", re.M)
 _HEADING = re.compile(r"^(#{1,6}) +(.+)$")

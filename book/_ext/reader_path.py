@@ -61,7 +61,7 @@ class Objectives(SphinxDirective):
         return True
 
     def _cost(self, page):
-        text = f" {page.core_minutes} minutes to read, {page.whole_minutes} with everything"
+        text = f" about {page.core_minutes} minutes to read, {page.whole_minutes} with everything"
         path = notebooks(self.env).get(self.env.docname.split("/")[-1])
         if path is not None:
             self.env.note_dependency(str(path))

@@ -2,8 +2,8 @@
 # %%
 __all__ = ['CONFIGS', 'Linear', 'sigmoid', 'Activation', 'Sigmoid', 'Tanh', 'LeakyReLU', 'ReLU', 'Identity', 'BCEWithLogits',
            'MeanSquaredError', 'Network', 'mlp', 'SGD', 'train', 'numerical_gradients', 'relative_error', 'Value',
-           'as_value', 'add', 'mul', 'sigmoid_of', 'bce_of', 'scalar_forward', 'scalar_weights', 'Config', 'build',
-           'example_batch', 'step', 'copy_weights']
+           'as_value', 'add', 'mul', 'power', 'relu_of', 'sigmoid_of', 'bce_of', 'scalar_forward', 'scalar_weights',
+           'Config', 'build', 'example_batch', 'step', 'copy_weights']
 
 # %%
 from dataclasses import dataclass
@@ -108,9 +108,8 @@ class BCEWithLogits:
 
     def forward(self, logits, targets):
         self.logits, self.targets = logits, targets
-        return np.mean(
-            np.maximum(logits, 0) - targets * logits + np.log1p(np.exp(-np.abs(logits)))
-        )
+        log_part = np.log1p(np.exp(-np.abs(logits)))
+        return np.mean(np.maximum(logits, 0) - targets * logits + log_part)
 
     def backward(self):
         return (sigmoid(self.logits) - self.targets) / self.logits.size
@@ -153,14 +152,15 @@ class Network:
 def mlp(sizes, activation, seed=0):
     """Linear layers with `activation` between them; the last output is a logit.
 
-    sizes: e.g. (2, 10, 10, 1). seed: of the weights, whose variance follows He for
-    ReLU kinds (eq-backpropagation-he), else Xavier (eq-backpropagation-xavier).
+    sizes: e.g. (2, 10, 10, 1). seed: of the weights, whose variance follows He
+    for ReLU kinds (eq-backpropagation-he), else Xavier
+    (eq-backpropagation-xavier).
     """
     rng = np.random.default_rng(seed)
+    he = issubclass(activation, LeakyReLU)
     layers = []
     for d_in, d_out in pairwise(sizes):
-        relu_like = issubclass(activation, LeakyReLU)
-        std = np.sqrt(2 / d_in) if relu_like else np.sqrt(2 / (d_in + d_out))
+        std = np.sqrt(2 / d_in if he else 2 / (d_in + d_out))
         layers += [Linear(d_in, d_out, rng, std), activation()]
     return Network(layers[:-1])  # no activation behind the logits
 
@@ -181,10 +181,11 @@ class SGD:
 
 # %%
 def train(network, loss, optimizer, x, y, epochs, watch=None):
-    """Full-batch training; returns loss and accuracy before each step, both (epochs,).
+    """Full-batch training; returns loss and accuracy before each step, both
+    (epochs,).
 
-    watch: optional function (epoch, network), called before each step.
-    Raises FloatingPointError on a non-finite loss, with epoch and learning rate.
+    watch: optional function (epoch, network), called before each step. Raises
+    FloatingPointError on a non-finite loss, with epoch and learning rate.
     """
     losses, accuracies = np.empty(epochs), np.empty(epochs)
     for epoch in range(epochs):
@@ -193,7 +194,8 @@ def train(network, loss, optimizer, x, y, epochs, watch=None):
         accuracies[epoch] = np.mean((logits > 0) == (y > 0.5))
         if not np.isfinite(losses[epoch]):
             raise FloatingPointError(
-                f"loss {losses[epoch]} at epoch {epoch}: try lr below {optimizer.lr}"
+                f"loss {losses[epoch]} at epoch {epoch}: "
+                f"try lr below {optimizer.lr}"
             )
         network.backward(loss.backward())
         if watch:
@@ -203,7 +205,7 @@ def train(network, loss, optimizer, x, y, epochs, watch=None):
 
 # %%
 def numerical_gradients(network, loss, x, y, h=6e-6):
-    """Central differences of the loss: a list of arrays shaped like the parameters."""
+    """Central differences of the loss: arrays shaped like the parameters."""
     gradients = []
     for parameter, _ in network.parameters():
         gradient = np.empty_like(parameter)
@@ -220,24 +222,26 @@ def numerical_gradients(network, loss, x, y, h=6e-6):
 
 
 def relative_error(a, b):
-    """‖a - b‖ / (‖a‖ + ‖b‖) over lists of arrays: 0 if equal, 1 if one is zero."""
-    a, b = (np.concatenate([np.ravel(part) for part in parts]) for parts in (a, b))
-    return np.linalg.norm(a - b) / (np.linalg.norm(a) + np.linalg.norm(b))
+    """‖a - b‖ / (‖a‖ + ‖b‖) of two lists of arrays: 0 if equal."""
+    flat = [
+        np.concatenate([np.ravel(part) for part in parts]) for parts in (a, b)
+    ]
+    size = np.linalg.norm(flat[0]) + np.linalg.norm(flat[1])
+    return np.linalg.norm(flat[0] - flat[1]) / size
 
 # %%
 class Value:
-    """A number that remembers its parents and ∂self/∂parent (eq-backpropagation-chain)."""
+    """A number that remembers its parents and ∂self/∂parent.
+
+    Source: eq-backpropagation-chain.
+    """
 
     def __init__(self, data, parents=(), partials=()):
-        self.data, self.parents, self.partials, self.grad = (
-            float(data),
-            parents,
-            partials,
-            0.0,
-        )
+        self.data, self.grad = float(data), 0.0
+        self.parents, self.partials = parents, partials
 
     def backward(self):
-        """Add ∂self/∂v to v.grad for every v that self was made from."""
+        """Add ∂self/∂v to v.grad for every leaf v that self was made from."""
         order, seen, stack = [], set(), [(self, False)]
         while stack:  # depth first, without recursion: no depth limit
             value, done = stack.pop()
@@ -247,10 +251,12 @@ class Value:
                 seen.add(id(value))
                 stack.append((value, True))
                 stack.extend((parent, False) for parent in value.parents)
-        self.grad = 1.0
+        for value in order:
+            value.grad = 0.0 if value.parents else value.grad
+        self.grad += 1.0
         for value in reversed(order):  # consumers before producers
-            for parent, partial in zip(value.parents, value.partials, strict=True):
-                parent.grad += value.grad * partial
+            for u, partial in zip(value.parents, value.partials, strict=True):
+                u.grad += value.grad * partial
 
 # %%
 def as_value(number):
@@ -267,12 +273,23 @@ def mul(a, b):
     return Value(a.data * b.data, (a, b), (b.data, a.data))
 
 
+def power(a, n):
+    """a**n for a number n (not a Value); its slope is n·a**(n - 1)."""
+    slope = n * a.data ** (n - 1) if n else 0.0
+    return Value(a.data**n, (a,), (slope,))
+
+
+def relu_of(a):
+    return Value(max(a.data, 0.0), (a,), (float(a.data > 0),))
+
+# %%
 def sigmoid_of(a):
     s = float(sigmoid(a.data))
     return Value(s, (a,), (s * (1 - s),))
 
 
 def bce_of(logit, target):
+    """Binary cross-entropy of one logit (eq-backpropagation-bce)."""
     z = logit.data
     loss = max(z, 0) - target * z + np.log1p(np.exp(-abs(z)))
     return Value(loss, (logit,), (float(sigmoid(z)) - target,))
@@ -280,6 +297,12 @@ def bce_of(logit, target):
 
 Value.__add__ = Value.__radd__ = add
 Value.__mul__ = Value.__rmul__ = mul
+Value.__pow__ = power
+Value.__neg__ = lambda a: a * -1
+Value.__sub__ = lambda a, b: a + -as_value(b)
+Value.__rsub__ = lambda a, b: b + -a
+Value.__truediv__ = lambda a, b: a * as_value(b) ** -1
+Value.__rtruediv__ = lambda a, b: b * a**-1
 
 # %%
 def scalar_forward(weights, point):
@@ -290,18 +313,17 @@ def scalar_forward(weights, point):
             sum((a * W[i][j] for i, a in enumerate(activations)), b[j])
             for j in range(len(b))
         ]
-        activations = (
-            sums if depth == len(weights) - 1 else [sigmoid_of(z) for z in sums]
-        )
+        last = depth == len(weights) - 1
+        activations = sums if last else [sigmoid_of(z) for z in sums]
     return activations[0]
 
 
 def scalar_weights(network):
     """The weights of a layer-wise network, each wrapped in a Value."""
-    linear = [layer for layer in network.layers if isinstance(layer, Linear)]
+    linear = [p for p in network.layers if isinstance(p, Linear)]
     return [
-        ([[Value(w) for w in row] for row in layer.W], [Value(v) for v in layer.b])
-        for layer in linear
+        ([[Value(w) for w in row] for row in p.W], [Value(v) for v in p.b])
+        for p in linear
     ]
 
 # %%
@@ -328,9 +350,8 @@ def build(config):
 # %%
 def example_batch(config, device):
     """A batch of the right shapes with random content, for tests and estimates."""
-    return torch.rand(config.batch, 2, device=device), torch.ones(
-        config.batch, 1, device=device
-    )
+    x = torch.rand(config.batch, 2, device=device)
+    return x, torch.ones(config.batch, 1, device=device)
 
 
 def step(model, batch):
@@ -341,9 +362,9 @@ def step(model, batch):
 # %%
 def copy_weights(network, model):
     """Copy the NumPy network's weights into its torch twin of the same sizes."""
-    linear = [layer for layer in network.layers if isinstance(layer, Linear)]
-    twins = [module for module in model if isinstance(module, nn.Linear)]
+    linear = [p for p in network.layers if isinstance(p, Linear)]
+    twins = [p for p in model if isinstance(p, nn.Linear)]
     with torch.no_grad():
         for layer, twin in zip(linear, twins, strict=True):
-            twin.weight.copy_(torch.from_numpy(layer.W.T))  # torch stores (d_out, d_in)
+            twin.weight.copy_(torch.from_numpy(layer.W.T))  # (d_out, d_in)
             twin.bias.copy_(torch.from_numpy(layer.b))

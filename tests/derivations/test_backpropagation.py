@@ -32,6 +32,25 @@ def grad(value, *inputs):
 # --- linearity and XOR -------------------------------------------------------
 
 
+@verifies("eq-backpropagation-descent")
+def test_a_small_step_lowers_the_loss_by_rate_times_squared_gradient():
+    a, b, eta = sp.symbols("a b eta")
+    loss = a**3 * b - 2 * a * b**2 + sp.exp(a) * b + a**2
+    gradient = [sp.diff(loss, a), sp.diff(loss, b)]
+    moved = {a: a - eta * gradient[0], b: b - eta * gradient[1]}
+    after = loss.subs(moved, simultaneous=True)
+    # Orders 0 and 1 in the rate agree with the formula, order 2 is left over.
+    assert sp.simplify(after.subs(eta, 0) - loss) == 0
+    slope = sp.diff(after, eta).subs(eta, 0)
+    assert sp.simplify(slope + sum(g**2 for g in gradient)) == 0
+    # The example of the text: L = (w − 3)² from w = 1.
+    w = 1.0
+    slope = 2 * (w - 3)
+    assert (w - 3) ** 2 - 0.1 * slope**2 == pytest.approx(2.4)
+    assert (w - 0.1 * slope - 3) ** 2 == pytest.approx(2.56)
+    assert w - 1.1 * slope == pytest.approx(5.4)
+
+
 @verifies("eq-backpropagation-affine")
 def test_two_affine_maps_are_one():
     X = sp.Matrix(3, 2, sp.symbols("x0:6"))
