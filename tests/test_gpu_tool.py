@@ -12,7 +12,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-import claims_page
+import claims_page  # noqa: E402
 
 SPEC = importlib.util.spec_from_file_location("gpu_tool", ROOT / "tools" / "gpu.py")
 gpu = importlib.util.module_from_spec(SPEC)
