@@ -26,6 +26,7 @@ import argparse
 import contextlib
 import csv
 import datetime
+import gc
 import importlib.util
 import json
 import os
@@ -114,6 +115,7 @@ def train(module, precision, options):
     import dlp_utils as dlp
     from dlp_utils.device import estimate
 
+    gc.collect()  # what the training before left would count as this one's memory
     config, device = module.CONFIGS[options.scale], torch.device(options.device)
     try:
         cost, fault = estimate(module.build, module.example_batch, module.step, config, device), None
