@@ -180,9 +180,8 @@ class GpuTable(SphinxDirective):
             return [name, row["precision"] or "–", f"failed: {row['status']}", *"––––"]
         parameters = float(row["parameters"])
         size = f"{parameters / 1e6:.3g} M" if parameters >= 1e6 else f"{parameters / 1e3:.3g} k"
-        memory = " / ".join(
-            megabytes(1.048576 * float(row[kind])) for kind in ("memory_mb", "estimated_mb")
-        )  # the rows are in MiB
+        mib = [row[kind] for kind in ("memory_mb", "estimated_mb")]
+        memory = " / ".join(megabytes(1.048576 * float(value)) if value else "–" for value in mib)
         share = f"{float(row['share']):.1%}" if row["share"] else "–"
         losses = " → ".join(number(float(f"{float(row[k]):.3g}")) for k in ("first_loss", "last_loss"))
         return [name, row["precision"], size, number(float(row["steps_per_second"])), memory, share, losses]
