@@ -13,7 +13,7 @@ NBVAL := --nbval-lax --nbval-kernel-name=python3 --nbval-sanitize-with notebooks
 ONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: help book lab test check lint unit nbval site notebooks export address weights study chapter figures bench lock serve clean
+.PHONY: help book lab test check lint unit nbval site notebooks export address weights study chapter figures bench gpu lock serve clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -80,6 +80,9 @@ figures: $(READY) ## draw the pages' figures anew
 
 bench: $(READY)  ## measure fit's overhead per step, import time and page weight
 	$(PY) tools/bench.py
+
+gpu: $(READY)    ## check a CUDA machine: models, resume, notebooks, within 8 minutes (STEM=… for one part)
+	$(PY) tools/gpu.py $(if $(STEM),--only $(STEM))
 
 lock: $(READY)   ## pin anew what requirements.in asks for, for every Python and system
 	$(PY) -m pip install --quiet uv

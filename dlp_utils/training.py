@@ -418,7 +418,7 @@ class _Run:
         rows, self.pending = self.pending, []
         tensors = [(row, k) for row in rows for k, value in row.items() if isinstance(value, torch.Tensor)]
         if tensors:  # one transfer for all of them
-            values = torch.stack([row[name].float() for row, name in tensors])
+            values = torch.stack([row[name].to(self.device, torch.float32) for row, name in tensors])
             if self.world > 1:
                 values = self.accelerator.reduce(values, "mean")
             for (row, name), value in zip(tensors, values.tolist(), strict=True):

@@ -308,6 +308,45 @@ def test_data_table_lists_every_data_set(lab):
     assert [row[0] for row in cells(lab.page())[1:]] == [entry.name for entry in datasets()]
 
 
+GPU_COLUMNS = (
+    "part name precision status parameters steps steps_per_second memory_mb estimated_mb tflops share"
+)
+GPU_COLUMNS += " first_loss last_loss seconds seed machine torch date"
+HERE = ',5.1,0,"Some Card, driver 1.2",2.11.0,2026-01-02\n'  # seconds and after
+GPU_ROWS = GPU_COLUMNS.replace(" ", ",") + "\n"
+GPU_ROWS += f"card,matrix,bf16,ok,,,,,,798.2,,,{HERE}"
+GPU_ROWS += f"model,ema,bf16,ok,118807299,100,24.567,8000,6309.4,73.2,0.0917,0.78793,0.44066{HERE}"
+GPU_ROWS += f"model,other,fp32,ok,8454,100,300,,65.4,1.3,,1.5,0.5{HERE}"
+GPU_ROWS += f'model,other,fp16,"OutOfMemoryError: no room",8454,,,,,,,,{HERE}'
+GPU_ROWS += f"resume,bf16,bf16,ok,,36,,,,,,,{HERE}"
+GPU_ROWS += f"notebook,ema,,ok,,,,,,,,,{HERE}"
+GPU_ROWS += f'notebook,other,,"RuntimeError: code cell 3: no",,,,,,,,,{HERE}'
+
+
+def test_gpu_table_says_so_before_the_first_run_and_shows_the_rows_after_it(lab):
+    lab.write("index.md", INDEX.format(body="```{gpu-table}\n```"))
+    assert lab.build() == []
+    assert "Not yet measured on a GPU." in lab.page() and "<table" not in lab.page()
+    lab.write("notebooks/studies/gpu.csv", GPU_ROWS)
+    lab.build()
+    assert cells(lab.page())[1:] == [
+        ["The lab", "bf16", "119 M", "24.6", "8.4 GB / 6.6 GB", "9.2%", "0.788 → 0.441"],
+        ["Unmeasured", "fp32", "8.45 k", "300", "– / 69 MB", "–", "1.5 → 0.5"],
+        ["Unmeasured", "fp16", "failed: OutOfMemoryError: no room", *"––––"],
+    ]
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", lab.page()))
+    assert text.count("Some Card, driver 1.2, with PyTorch 2.11.0, on 2026-01-02") == 1
+    assert "8192 × 8192 matrices there: 798 in bf16." in text and "never stopped, in bf16." in text
+    assert "smoke scale: 1 of 2. Failed: notebook other (RuntimeError: code cell 3: no)." in text
+
+
+def test_gpu_table_of_a_run_that_was_cut_off_shows_what_there_is(lab):
+    lab.write("index.md", INDEX.format(body="```{gpu-table}\n```"))
+    lab.write("notebooks/studies/gpu.csv", "".join(GPU_ROWS.splitlines(keepends=True)[:3]))
+    assert lab.build() == []
+    assert len(cells(lab.page())) == 2 and "never stopped" not in lab.page()
+
+
 def test_roles_quote_and_follow_the_notebook(lab):
     lab.write("index.md", INDEX.format(body="It is {claim}`ema/accuracy` in {cost}`ema`."))
     assert lab.build() == []

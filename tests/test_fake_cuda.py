@@ -73,6 +73,21 @@ def test_step_of_the_smallest_model_reaches_every_parameter(module):
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("module", TRIED, ids=lambda module: module.__name__)
+def test_step_of_the_smallest_model_in_mixed_precision(module, dtype):
+    """The cpu's autocast hands the same operations 16 bits as that of cuda, where `fit` uses it by itself."""
+    dlp.seed_everything(0)
+    config = module.CONFIGS["smoke"]
+    model, batch = module.build(config), module.example_batch(config, torch.device("cpu"))
+    with torch.autocast("cpu", dtype):
+        result = module.step(model, batch)
+    loss = result["loss"] if isinstance(result, dict) else result
+    assert loss.isfinite() and loss.dtype == torch.float32
+    loss.backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+
+
 # The check itself
 
 

@@ -2,11 +2,13 @@
 
 - `{claims-table}` and `{cost-table}` directives: every claim, every notebook's time and memory.
 - `{data-table}` directive: every data set of `dlp_utils.data`, with source and license.
+- `{gpu-table}` directive: what `make gpu` measured, from `notebooks/studies/gpu.csv`.
 - ``{claim}`stem/name` `` prints a claim's measured value, ``{cost}`stem` `` a notebook's time and memory.
 
 Nothing here is typed by hand, so that page and notebook cannot disagree. An unknown name is a warning.
 """
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -154,6 +156,55 @@ class DataTable(SphinxDirective):
         return [_table(headers, rows, ["dlp-data"])]
 
 
+class GpuTable(SphinxDirective):
+    """The rows that `make gpu` wrote: its models as a table, card, date and the other parts in the lines below."""
+
+    headers = ("Model", "Precision", "Parameters", "Steps a second", "Memory: measured / estimated")
+    headers += ("Share of the card's matrix speed", "Loss: from → to")
+
+    def run(self):
+        self.env.note_reread()
+        path = Path(self.env.srcdir, "notebooks", "studies", "gpu.csv")
+        rows = []
+        if path.exists():
+            with open(path, encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+        if not rows:
+            return [nodes.paragraph("", "Not yet measured on a GPU.")]
+        table = _table(self.headers, [self.line(row) for row in rows if row["part"] == "model"], ["dlp-gpu"])
+        return [table, nodes.paragraph("", "", nodes.Text(self.below(rows)))]
+
+    def line(self, row):
+        name = _to_notebook(self.env, row["name"])
+        if row["status"] != "ok":  # numbers of a run that failed are no measurements
+            return [name, row["precision"] or "–", f"failed: {row['status']}", *"––––"]
+        parameters = float(row["parameters"])
+        size = f"{parameters / 1e6:.3g} M" if parameters >= 1e6 else f"{parameters / 1e3:.3g} k"
+        mib = [row[kind] for kind in ("memory_mb", "estimated_mb")]
+        memory = " / ".join(megabytes(1.048576 * float(value)) if value else "–" for value in mib)
+        share = f"{float(row['share']):.1%}" if row["share"] else "–"
+        losses = " → ".join(number(float(f"{float(row[k]):.3g}")) for k in ("first_loss", "last_loss"))
+        return [name, row["precision"], size, number(float(row["steps_per_second"])), memory, share, losses]
+
+    def below(self, rows):
+        """One paragraph: card, date, matrix speeds, resumed runs, labs, and what failed."""
+        parts = {
+            part: [row for row in rows if row["part"] == part] for part in ("card", "resume", "notebook")
+        }
+        passed = {part: [row for row in found if row["status"] == "ok"] for part, found in parts.items()}
+        text = f"Measured on {rows[0]['machine']}, with PyTorch {rows[0]['torch']}, on {rows[0]['date']}."
+        if speeds := [f"{float(r['tflops']):.0f} in {r['precision']}" for r in passed["card"]]:
+            text += f" TFLOP/s in products of 8192 × 8192 matrices there: {', '.join(speeds)}."
+        if found := [row["precision"] for row in passed["resume"]]:
+            text += f" A run that was killed and resumed ended bit for bit as one never stopped, in {', '.join(found)}."
+        if parts["notebook"]:
+            text += (
+                f" Labs that ran at the smoke scale: {len(passed['notebook'])} of {len(parts['notebook'])}."
+            )
+        failed = [row for part, found in parts.items() for row in found if row not in passed[part]]
+        return text + "".join(f" Failed: {row['part']} {row['name']} ({row['status']})." for row in failed)
+
+
 class _Quote(SphinxRole):
     def path(self, stem: str):
         path = notebooks(self.env).get(stem)
@@ -196,6 +247,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("claims-table", ClaimsTable)
     app.add_directive("cost-table", CostTable)
     app.add_directive("data-table", DataTable)
+    app.add_directive("gpu-table", GpuTable)
     app.add_role("claim", ClaimRole())
     app.add_role("cost", CostRole())
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -123,6 +123,7 @@ class VectorQuantizer(nn.Module):
 @torch.no_grad()
 def update_codebook(self, z, index):
     """One EMA step from vectors z (n, d) and their codes; dead codes start anew."""
+    z = z.float()  # mixed precision hands over 16 bits, averages need 32
     count = torch.zeros_like(self.counts).index_add_(0, index, z.new_ones(len(z)))
     total = torch.zeros_like(self.sums).index_add_(0, index, z)
     self.counts.lerp_(count, 1 - self.decay)
