@@ -206,43 +206,68 @@ def batchnorm_backward(dy, x, gamma, eps=1e-5):
     return dx, (dy * x_hat).sum(axis=0), dy.sum(axis=0)
 
 
+number(
+    "backprop-step",
+    0.36,
+    mistakes=[
+        (0.2, "That is the straight line's promise, L - η‖g‖². Compute the loss at the new weight."),
+        (1.96, "The step goes against the gradient: w - η·L'(w), and the slope at 1 is negative."),
+        (0.64, "The chain rule: (2w - 3)² has the slope 2·(2w - 3)·2."),
+        (1.2, "That is the new weight. What is the loss there?"),
+        (-4.0, "That is the gradient at w = 1. Take the step, then compute the loss."),
+    ],
+)
+
+
+number(
+    "backprop-dual",
+    5,
+    mistakes=[
+        (15, "That is the first component, the value of f."),
+        (4, "f = xy + x uses x twice: the second use brings a derivative, too."),
+        (3, "That is the derivative with respect to y. Here x carries the 1."),
+        (8, "y stands still: its second component is 0."),
+    ],
+)
+
+
 @free_form("backprop-engine")
-def _check_power(power, rng):
+def _check_tanh(tanh_of, rng):
     # The reader's notebook has a class Value of its own; mixed with the module's, the two would not add up.
-    make = getattr(power, "__globals__", {}).get("Value", Value)
-    for base, n in [
-        (2.0, 3),
-        (4.0, 0.5),
-        (3.0, -1),
-        (1.5, 1),
-        *((float(b), 2.5) for b in rng.uniform(0.5, 2, 3)),
-    ]:
-        a = make(base)
-        result = power(a, n)
+    make = getattr(tanh_of, "__globals__", {}).get("Value", Value)
+    for x in (0.5, -1.0, 0.0, 30.0, *map(float, rng.uniform(-2, 2, 3))):
+        a = make(x)
+        result = tanh_of(a)
         if not hasattr(result, "data") or not hasattr(result, "backward"):
             raise Wrong(
-                f"power(Value({base:g}), {n}) is a {type(result).__name__}, not a Value.",
-                "Return Value(data, parents, partials), as `mul` does.",
+                f"tanh_of(Value({x:g})) is a {type(result).__name__}, not a Value.",
+                "Return Value(data, parents, partials), as `sigmoid_of` does.",
             )
         if not isinstance(result.parents, (tuple, list)) or not isinstance(result.partials, (tuple, list)):
             raise Wrong(
                 "parents or partials is not a tuple.", "A tuple of one needs its comma: (a,), not (a)."
             )
-        expect_close(result.data, base**n, f"the value of {base:g}**{n}")
-        total = result * a  # a is used twice: through the power and directly
+        t = np.tanh(x)
+        hint = "" if abs(result.data - sigmoid(x)) > 1e-9 or x == 0.0 else "That is the sigmoid."
+        expect_close(result.data, float(t), f"the value of tanh({x:g})", hint=hint)
+        total = result * a  # a is used twice: through the tanh and directly
         total.backward()
-        slope, expected = a.grad, (n + 1) * base**n
-        if np.isclose(slope, base**n):
+        slope, expected = a.grad, t + x * (1 - t**2)
+        if np.isclose(slope, t, rtol=1e-9) and not np.isclose(expected, t, rtol=1e-9):
             raise Wrong(
-                f"the derivative of a**{n} at {base:g} is 0.",
-                "No gradient came back through the power: are `parents` and `partials` given?",
+                f"the derivative of tanh at {x:g} is 0.",
+                "No gradient came back through tanh: are `parents` and `partials` given?",
             )
         hint = ""
-        if np.isclose(slope, base**n + base * n * base**n):
-            hint = "The power rule lowers the exponent by one: n·a**(n - 1)."
-        elif np.isclose(slope, base**n + base * base ** (n - 1)):
-            hint = "The power rule has a factor n in front."
-        expect_close(slope, expected, f"the derivative of a·a**{n} at a = {base:g}", hint=hint)
+        for wrong, text in (
+            (1 - x**2, "The slope is 1 - tanh², and you squared the input."),
+            (t * (1 - t), "a(1 - a) is the sigmoid's slope. What is that of tanh?"),
+            (t**2 - 1, "The sign: tanh rises everywhere."),
+            (t, "The partial is the slope of tanh, not its value."),
+        ):
+            if np.isclose(slope, t + x * wrong):
+                hint = hint or text
+        expect_close(slope, float(expected), f"the derivative of a·tanh(a) at a = {x:g}", hint=hint)
 
 
 number(

@@ -18,8 +18,9 @@ from torch.nn import functional as F
 class Linear:
     """Affine layer Z = A W + b; A: (N, d_in), W: (d_in, d_out), b: (d_out,).
 
-    std: standard deviation of the first weights. Source: book/backpropagation.md,
-    eq-backpropagation-weight, eq-backpropagation-bias, eq-backpropagation-input.
+    std: standard deviation of the first weights. Source:
+    eq-backpropagation-weight, eq-backpropagation-bias,
+    eq-backpropagation-input.
     """
 
     def __init__(self, d_in, d_out, rng, std):
@@ -41,7 +42,7 @@ class Linear:
 
 # %%
 def sigmoid(z):
-    """Logistic function 1 / (1 + exp(-z)) without overflow for any finite z."""
+    """Logistic function 1 / (1 + exp(-z)), without overflow for finite z."""
     small = np.exp(-np.abs(z))  # in (0, 1], never overflows
     return np.where(z >= 0, 1, small) / (1 + small)
 
@@ -130,7 +131,7 @@ class MeanSquaredError:
 
 # %%
 class Network:
-    """Layers in sequence. `backward` takes ∂L/∂output and returns ∂L/∂input."""
+    """Layers in sequence. `backward` turns ∂L/∂output into ∂L/∂input."""
 
     def __init__(self, layers):
         self.layers = layers
@@ -150,7 +151,7 @@ class Network:
 
 # %%
 def mlp(sizes, activation, seed=0):
-    """Linear layers with `activation` between them; the last output is a logit.
+    """Linear layers with `activation` between them; the output is a logit.
 
     sizes: e.g. (2, 10, 10, 1). seed: of the weights, whose variance follows He
     for ReLU kinds (eq-backpropagation-he), else Xavier
@@ -341,7 +342,7 @@ CONFIGS = {
 
 
 def build(config):
-    """Sigmoid network as wide as `config` says; input (N, 2), output logits (N, 1)."""
+    """Sigmoid network as wide as `config` says; (N, 2) to logits (N, 1)."""
     layers = []
     for d_in, d_out in pairwise(config.sizes):
         layers += [nn.Linear(d_in, d_out), nn.Sigmoid()]
@@ -349,7 +350,7 @@ def build(config):
 
 # %%
 def example_batch(config, device):
-    """A batch of the right shapes with random content, for tests and estimates."""
+    """A batch of the right shapes, random, for tests and estimates."""
     x = torch.rand(config.batch, 2, device=device)
     return x, torch.ones(config.batch, 1, device=device)
 
@@ -361,7 +362,7 @@ def step(model, batch):
 
 # %%
 def copy_weights(network, model):
-    """Copy the NumPy network's weights into its torch twin of the same sizes."""
+    """Copy the NumPy network's weights into its torch twin."""
     linear = [p for p in network.layers if isinstance(p, Linear)]
     twins = [p for p in model if isinstance(p, nn.Linear)]
     with torch.no_grad():
