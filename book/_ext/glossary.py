@@ -19,7 +19,14 @@ DATA = "book/glossary.yml"
 PAGE = "book/glossary"
 # Where no first use is marked: titles, links, code, formulas, boxes that only point, and exercises.
 _NOT_IN = (nodes.title, nodes.reference, nodes.literal, nodes.math, nodes.caption, nodes.raw, nodes.table)
-_NOT_IN_NAMES = {"pending_xref", "Summary", "solution_node", "exercise_node", "exercise_enumerable_node", "proof_node"}
+_NOT_IN_NAMES = {
+    "pending_xref",
+    "Summary",
+    "solution_node",
+    "exercise_node",
+    "exercise_enumerable_node",
+    "proof_node",
+}
 
 
 class See(nodes.Inline, nodes.TextElement):
@@ -81,7 +88,9 @@ def _resolve(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         title = next((section["title"] for section in sections if section["id"] == id), "")
         if not title:
             known = ", ".join(section["id"] for section in sections) or "none: is that a page?"
-            logger.warning("glossary, %s: %s leads nowhere; sections there: %s", *(see["term"], see["target"], known))
+            logger.warning(
+                "glossary, %s: %s leads nowhere; sections there: %s", *(see["term"], see["target"], known)
+            )
             see.replace_self(nodes.Text(""))
             continue
         uri = f"{app.builder.get_relative_uri(docname, page)}#{id}"

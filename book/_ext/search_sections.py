@@ -31,7 +31,9 @@ def plain(node: nodes.Node) -> str:
     """The words of a node in one line, without what is silent."""
     if isinstance(node, nodes.Text):
         return node.astext()
-    if isinstance(node, _SILENT) or (isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"):
+    if isinstance(node, _SILENT) or (
+        isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
+    ):
         return " "
     # The labels of equations and the keys of works say nothing yet: they become numbers and names later.
     if isinstance(node, addnodes.pending_xref) and (
@@ -39,7 +41,9 @@ def plain(node: nodes.Node) -> str:
     ):
         return " "
     text = "".join(plain(child) for child in node.children)
-    return text if isinstance(node, (nodes.inline, nodes.emphasis, nodes.strong, nodes.literal)) else text + " "
+    return (
+        text if isinstance(node, (nodes.inline, nodes.emphasis, nodes.strong, nodes.literal)) else text + " "
+    )
 
 
 def squeezed(text: str) -> str:
