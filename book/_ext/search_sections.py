@@ -74,6 +74,8 @@ def entries(doctree: nodes.document, docname: str) -> list[dict]:
         titles = [child for child in node.children if "title" in type(child).__name__.lower()]
         titles = titles or [child for child in node.children if type(child).__name__ == "Summary"]
         title = squeezed(plain(titles[0])) if titles else ""
+        if kind in ("exercise", "algorithm"):  # some of these nodes carry their kind in the title
+            title = title.removeprefix(kind.capitalize()).strip(" ()")
         entry = {"id": (node.get("ids") or [""])[0], "title": _BLOCKS.get(kind, "") + title, "text": ""}
         found.append(entry)
         walk([child for child in node.children if child not in titles], entry)
