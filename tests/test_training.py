@@ -533,7 +533,9 @@ def test_a_gradient_that_is_not_finite_stops_before_it_touches_weights_ema_and_f
 
 
 def test_gradients_that_are_large_sparse_or_empty_are_no_fault():
-    model = nn.ModuleDict({"table": nn.Embedding(4, 3, sparse=True), "none": nn.ParameterList([torch.zeros(0)])})
+    model = nn.ModuleDict(
+        {"table": nn.Embedding(4, 3, sparse=True), "none": nn.ParameterList([torch.zeros(0)])}
+    )
 
     def step(model, batch):
         return model["table"](batch).sum() * 1e30 + model["none"][0].sum()

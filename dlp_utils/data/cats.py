@@ -312,7 +312,7 @@ def read_folder(path, part, size=64):
         raise ValueError(
             f"no part {part!r} of whole pictures; there are {', '.join(names)}; see read_masked."
         )
-    return np.stack([_pixels(file, size, "RGB") for file in _pictures(Path(path), names[part])])
+    return np.stack([_pixels(file, size, "RGB") for file in _pictures(Path(path).expanduser(), names[part])])
 
 
 def read_masked(path, size=64, pictures="masked", masks="masks"):
@@ -322,7 +322,7 @@ def read_masked(path, size=64, pictures="masked", masks="masks"):
     pictures, masks: the two folders in `path`; a picture and its mask have the same name but for the ending. In the
     files of masks black is missing, white is there. FileNotFoundError or ValueError as `read_folder`.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     shown, hidden = _pictures(path, pictures), {file.stem: file for file in _pictures(path, masks)}
     lost = [file.name for file in shown if file.stem not in hidden]
     if lost:

@@ -399,7 +399,7 @@ def write_folder(path, n, size=64, seed=0):
     pictures in iclevr/. FileExistsError if `path` holds anything: an existing folder is never changed.
     """
     _check(n, "train", size)
-    path = Path(path)
+    path = Path(path).expanduser()
     partial = path.with_name(path.name + ".partial")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} is there and not an empty folder: name a new folder.")
@@ -433,7 +433,7 @@ def read_folder(path, size=64):
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
         raise ValueError(f"size must be a whole number, at least 1, got {size!r}")
     content = _json(path, "train")
-    folder = Path(path) / "iclevr"
+    folder = Path(path).expanduser() / "iclevr"
     if not folder.is_dir():
         raise FileNotFoundError(f"the folder iclevr is missing in {path}: unpack the pictures there.")
     if not isinstance(content, dict):
@@ -462,7 +462,7 @@ def read_lists(path, name="test"):
 
 
 def _json(path, name):
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(f"there is no folder {path}: give the folder that holds {name}.json.")
     file = path / f"{name}.json"

@@ -114,7 +114,7 @@ def read_clip(path, fps=FPS):
     A row: duration, root position, then rotations of root, chest, neck, right hip, knee, ankle, shoulder, elbow,
     the same left; quaternions wxyz, one angle for knees and elbows. ValueError for anything else.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         rows = np.array(json.loads(path.read_text(encoding="utf-8"))["Frames"], dtype=float)
     except (ValueError, KeyError, TypeError) as error:
@@ -617,7 +617,7 @@ def read_folder(path, part):
     if part not in FOLDERS:
         raise ValueError(f"no part {part!r}; there are {', '.join(FOLDERS)}.")
     short = FOLDERS[part]
-    images, labels = (Path(path, short, f"{short}_{kind}") for kind in ("img", "label"))
+    images, labels = (Path(path).expanduser() / short / f"{short}_{kind}" for kind in ("img", "label"))
     for folder in (images, labels):
         if not folder.is_dir():
             raise FileNotFoundError(
@@ -692,7 +692,7 @@ def write_folder(path, part, videos):
     if part not in FOLDERS:
         raise ValueError(f"no part {part!r}; there are {', '.join(FOLDERS)}.")
     short = FOLDERS[part]
-    images, labels = (Path(path, short, f"{short}_{kind}") for kind in ("img", "label"))
+    images, labels = (Path(path).expanduser() / short / f"{short}_{kind}" for kind in ("img", "label"))
     if part == "test":
         for i, video in enumerate(videos):
             save(video.frames[:1], images / str(i))
