@@ -139,7 +139,7 @@ def options(run):
 
 
 def _differences(then, now):
-    """Say what of `options` is another now than in the file, "weight_decay was 0.1 and is 0.2", one a line."""
+    """Say what of `options` is another now than in the file: "weight_decay was 0.1 and is 0.2", one each."""
     return [
         f"{name} {f'of group {part} ' * (part != 'run' and len(now) > 2)}was {then[part].get(name)} and is {value}"
         for part in now
@@ -221,7 +221,8 @@ def load_run(run):
         told = f"Going on from {run.path}, written after step {run.done}."
         changed = _differences(state["options"], run.options)
         if changed:
-            before = run.history._columns["lr"][-1] if run.history.steps else run.rate()
-            changed += [f"the next learning rate is {run.set_rate():.3g} after {before:.3g}"]
+            if run.history.steps and run.done < run.total:  # else no schedule is asked for a next rate
+                before = run.history._columns["lr"][-1]
+                changed += [f"the next learning rate is {run.set_rate():.3g} after {before:.3g}"]
             told += f" Where this call differs from the file, the call decides: {'; '.join(changed)}."
         print(told)
