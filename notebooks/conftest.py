@@ -29,8 +29,12 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_call(item):
     outcome = yield
     for output in getattr(item, "test_outputs", None) or ():
-        if output.get("output_type") == "stream" and output.get("name") == "stderr":
+        if (
+            output.get("output_type") == "stream"
+            and output.get("name") == "stderr"
+        ):
             pytest.fail(
-                f"{item.name} wrote to stderr: {output['text'][:500]}", pytrace=False
+                f"{item.name} wrote to stderr: {output['text'][:500]}",
+                pytrace=False,
             )
     return outcome

@@ -127,7 +127,7 @@ CELLS = (
     ("markdown", "## The model\n\nThe formula above the code: $s(x) = x^2$."),
     ("code", MODEL_CELL),
     ("markdown", "## The result, as a claim\n\nA number that the page may quote:"),
-    ("code", '# NBVAL_CHECK_OUTPUT\ndlp.claim("square-of-three", square(3), equals=9)'),
+    ("code", '# @title The square, claimed\n# NBVAL_CHECK_OUTPUT\ndlp.claim("square-of-three", square(3), equals=9)'),
     ("markdown", "## Exercises"),
     ("code", STUB_CELL),
     ("markdown", "## Where next\n\nName the next chapter and the question that this one leaves open."),
@@ -160,6 +160,7 @@ def lay_out(stem, root=ROOT):
         cells.append(make(source, id=f"{words['label']}-{index:03d}"))
     cells[0]["source"] = notebooks.title_cell(stem, f"{words['title']}: the lab", None)
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC})
+    notebooks.fold(notebook)
     nbformat.write(notebook, notebook_path)
     print(f"Chapter {stem!r} is laid out: {', '.join(files)}, notebooks/{stem}.ipynb.")
     print(
