@@ -1,7 +1,7 @@
 """What nbval leaves unsaid: a cell that writes to stderr fails, marked or not.
 
-At the smoke profile cells are run and their outputs not compared: the stored ones come
-from the cpu profile.
+At the smoke profile cells are run and their outputs not compared: the stored
+ones come from the cpu profile.
 """
 
 import os
@@ -11,7 +11,7 @@ import pytest
 
 
 def pytest_configure(config):
-    # A reader's solved exercises must not turn "not attempted yet" into something else.
+    # A solved exercise must not turn "not attempted yet" into something else.
     folder = tempfile.mkdtemp(prefix="dlp-progress-")
     os.environ["DLP_PROGRESS"] = os.path.join(folder, "progress.json")
 
