@@ -1,6 +1,7 @@
 """Notebook hygiene: what a reader, Colab and a code review expect of every stored notebook."""
 
 import ast
+import builtins
 import json
 import os
 import re
@@ -25,6 +26,7 @@ DETAILS = re.compile(r"<details>.*?</details>", re.S)
 WHERE = re.compile(r"<details>\n<summary>Where is it\?</summary>\n\n(?!</details>).+?\n\n</details>", re.S)
 SAYS = re.compile(r"\bthe bug (?:is |sits |lies )?(?:in|on|here)\b", re.I)
 COMMENTS = re.compile(r"#[^\n\"']*\b(?:bug|wrong|mistake)\b", re.I)
+PLAIN = re.compile(r"dlp\.(?:claim|profile)|np\..+|(?!(?:dlp|torch|nn|F)\.).+\.\w+", re.S)
 TRAINING = re.compile(r"(?:^|[._])(?:fit|train|backward)(?:$|_)")
 
 
@@ -49,9 +51,8 @@ def is_plumbing(source):
     calls = calls_of(tree)
     if {"plt.show", "plt.subplots", "plt.figure"} & set(calls):
         return not any(TRAINING.search(name) for name in calls)
-    plain = re.compile(r"dlp\.claim|dlp\.profile|np\.[\w.]+|(?!dlp\.|torch\.|nn\.|F\.).*[^\w.]?\.\w+", re.S)
-    builtin = set(dir(__builtins__)) | set(__builtins__ if isinstance(__builtins__, dict) else ())
-    return "dlp.claim" in calls and all(name in builtin or plain.fullmatch(name) for name in calls)
+    builtin = set(dir(builtins))
+    return "dlp.claim" in calls and all(name in builtin or PLAIN.fullmatch(name) for name in calls)
 
 
 def bound_names(source, imports=True):
