@@ -151,8 +151,8 @@ def time_features(t, width):
     width: even. Source: def-diffusion-time.
     """
     half = width // 2
-    share = torch.arange(half, device=t.device) / half
-    frequency = torch.exp(-log(10_000) * share)
+    rank = torch.arange(half, device=t.device)
+    frequency = torch.exp(-log(10_000) * rank / half)
     angle = t[:, None].float() * frequency  # (B, half)
     return torch.cat([angle.cos(), angle.sin()], dim=1)
 
