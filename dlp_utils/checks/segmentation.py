@@ -515,7 +515,7 @@ def _scores(prediction, target):
 
 
 @free_form("seg-zoo-accuracy")
-def _check_dice_score(dice_score, rng):
+def _check_dice_score(logit_dice, rng):
     import torch
 
     for pictures, empty in ((1, False), (3, False), (4, True)):
@@ -528,7 +528,7 @@ def _check_dice_score(dice_score, rng):
         prediction = (logits > 0).double()
         overlap, total = _scores(prediction, target)
         each = torch.where(total > 0, 2 * overlap / total.clamp(min=1), 1.0)
-        got = dice_score(logits.clone(), target.clone())
+        got = logit_dice(logits.clone(), target.clone())
         if not isinstance(got, (torch.Tensor, float)) or (isinstance(got, torch.Tensor) and got.ndim):
             kind = f"shape {tuple(got.shape)}" if isinstance(got, torch.Tensor) else type(got).__name__
             raise Wrong(f"expected one number, got {kind}.", "The mean over the pictures.")

@@ -107,13 +107,13 @@ _KL_MISTAKES = [
 
 
 @free_form("video-kl")
-def _check_kl(gaussian_kl, rng):
+def _check_kl(diagonal_kl, rng):
     import torch
 
     cases = [tuple(_tensor([[value]]) for value in values) for values in ((0.5, 0, 0, 0), (0, -1.0, 0, 1.0))]
     cases = [tuple(part.double() for part in case) for case in cases]
     cases += [tuple(_tensor(rng.normal(size=shape)) for _ in range(4)) for shape in ((2, 3), (3, 2, 2, 4))]
-    got = [gaussian_kl(*(part.clone() for part in case)) for case in cases]
+    got = [diagonal_kl(*(part.clone() for part in case)) for case in cases]
     hint = ""
     for wrong, text in _KL_MISTAKES:
         if all(
@@ -133,7 +133,7 @@ def _check_kl(gaussian_kl, rng):
         expect_close(mine, _rows(_kl_terms(*case)), what, hint=hint)
     narrow = torch.ones(1, 3), torch.full((1, 3), -120.0), torch.zeros(1, 3), torch.zeros(1, 3)
     expect_close(
-        gaussian_kl(*narrow),
+        diagonal_kl(*narrow),
         torch.tensor([180.0]),
         "the divergence for log_var_q = −120 in single precision",
         rtol=1e-5,
@@ -345,7 +345,7 @@ def _db(mse):
         )
     ],
 )
-def psnr(prediction, target):
+def picture_psnr(prediction, target):
     return _db(_mse(prediction, target))
 
 
