@@ -114,13 +114,15 @@ def as_array(value):
     return np.asarray(value)
 
 
-def copy_of(value):
-    """Return a deep copy; tensors are cut from their graph but keep `requires_grad`."""
+def copy_of(value, connected=False):
+    """Return a deep copy; tensors are cut from their graph but keep `requires_grad`, unless `connected`."""
     if isinstance(value, (tuple, list)):
-        return type(value)(map(copy_of, value))
+        return type(value)(copy_of(part, connected) for part in value)
     if isinstance(value, dict):
-        return {key: copy_of(part) for key, part in value.items()}
+        return {key: copy_of(part, connected) for key, part in value.items()}
     if is_tensor(value):
+        if connected and value.requires_grad:
+            return value.clone()
         return value.detach().clone().requires_grad_(value.requires_grad)
     return copy.deepcopy(value)
 
@@ -159,6 +161,16 @@ def unchanged(value, before):
         value, before = as_array(value), as_array(before)
         return np.array_equal(value, before, equal_nan=before.dtype.kind in "fc")
     return value == before if isinstance(before, str) else True
+
+
+def is_finite(value):
+    """Tell whether all numbers in `value` are finite; anything else counts as finite."""
+    if isinstance(value, (tuple, list)):
+        return all(map(is_finite, value))
+    if not isinstance(value, NUMBERS) and not is_tensor(value):
+        return True
+    array = as_array(value)
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
 def size_of(value):

@@ -41,6 +41,7 @@ from ._compare import (
     describe_type,
     difference,
     gradients,
+    is_finite,
     shorten,
     show,
     size_of,
@@ -156,7 +157,8 @@ def exercise(
 
     cases: `cases(rng)` yields tuples of arguments. Right means |got − expected| ≤ atol + rtol·|expected|.
     mistakes: (wrong function, hint) pairs; a hint shows when the answer does on all failing cases what the
-    wrong function does. hints: (predicate(args, expected, got), hint) pairs, for the smallest failing case.
+    wrong function does (but where both overflow in their own ways).
+    hints: (predicate(args, expected, got), hint) pairs, for the smallest failing case.
     may_modify: let the answer change its arguments. differentiable: its gradient by each floating-point
     tensor among the arguments must be the reference's, too. A result in single precision is compared with
     the tolerance of single precision.
@@ -255,8 +257,11 @@ def expect_close(got, expected, what="the result", *, rtol=1e-6, atol=1e-9, hint
 
 
 def call(function, *args):
-    """Return `function` of copies of `args`, and raise Wrong when it changes one of them in place."""
-    given = copy_of(args)
+    """Return `function` of copies of `args`, and raise Wrong when it changes one of them in place.
+
+    A tensor that requires a gradient is copied within its graph, so that the result leads back to it.
+    """
+    given = copy_of(args, connected=True)
     result = function(*given)
     if not unchanged(given, args):
         raise Wrong("your code modifies its input in place.", "Work on a copy.")
@@ -409,6 +414,11 @@ def _is_unchanged(given, args):
     return _guard.call(unchanged, given, args, seconds=SECONDS_PER_CALL).value is True
 
 
+def _is_finite(outcome):
+    done = _guard.call(is_finite, outcome.value, seconds=SECONDS_PER_CALL)  # of any odd object
+    return done.value is not False
+
+
 def _signature_complaint(answer, reference, args):
     try:
         signature = inspect.signature(answer)
@@ -435,6 +445,7 @@ def _gradient_complaint(reference, args, leaves, value, rtol, atol):
 
 def _find_hint(rules, failures, smallest):
     rtol, atol = rules.rtol, rules.atol
+    failures = [failure for failure in failures if _is_finite(failure[2])] or failures
     for wrong, text in rules.mistakes:
         if all(_agrees(wrong, args, outcome, rtol, atol) for args, _, outcome, _ in failures):
             return text
