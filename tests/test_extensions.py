@@ -1,7 +1,6 @@
 """The book's Sphinx extensions, each on a small project of its own."""
 
 import importlib
-import io
 import json
 import os
 import re
@@ -9,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from sphinx.application import Sphinx
 from sphinx.errors import ConfigError, ExtensionError
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+from tests.small_book import ADDRESS, Project
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "_ext"))
 import claims_page
@@ -21,45 +20,8 @@ import repository
 import verified
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTENSIONS = sorted(path.stem for path in (ROOT / "book" / "_ext").glob("*.py"))
-ADDRESS = "https://example.org/books/deep"
-
-
-class Project:
-    """A book of a few files; `build()` gives back what Sphinx warned."""
-
-    def __init__(self, folder, *extensions, **config):
-        self.folder = folder
-        config = {"html_theme": "basic", "nb_execution_mode": "off", "numfig": True, **config}
-        self.config = {"extensions": ["myst_nb", *extensions], "root_doc": "index", **config}
-        self.write("pyproject.toml", f'[project.urls]\nrepository = "{ADDRESS}"\n')
-
-    def write(self, name, text):
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def build(self):
-        warnings = io.StringIO()
-        out = self.folder / "_out"
-        with patch_docutils(), docutils_namespace():
-            app = Sphinx(
-                srcdir=self.folder,
-                confdir=None,
-                outdir=out,
-                doctreedir=out / ".doctrees",
-                buildername="html",
-                confoverrides={"myst_enable_extensions": ["dollarmath"], **self.config},
-                status=None,
-                warning=warnings,
-            )
-            app.build()
-        lines = re.sub(r"\x1b\[[\d;]*m", "", warnings.getvalue()).splitlines()
-        return [line for line in lines if line and "unsupported theme option" not in line]
-
-    def page(self, name="index"):
-        return (self.folder / "_out" / f"{name}.html").read_text(encoding="utf-8")
+HELPERS = {"anatomy"}  # counts words, knows no Sphinx
+EXTENSIONS = sorted(path.stem for path in (ROOT / "book" / "_ext").glob("*.py") if path.stem not in HELPERS)
 
 
 @pytest.mark.parametrize("name", EXTENSIONS)
@@ -177,16 +139,19 @@ def chapter(tmp_path):
     return project
 
 
-def test_a_tested_equation_links_to_its_tests(chapter):
+def test_a_tested_equation_opens_its_tests_in_place(chapter):
     chapter.write("tests/derivations/test_ema.py", TESTS)
     assert chapter.build() == []
     page = chapter.page("book/ema")
-    marks = re.findall(r'<p class="dlp-verified">(.*?)</p>', page)
+    marks = re.findall(r'<details class="dlp-verified">(.*?)</details>', page, re.S)
     assert len(marks) == 1  # the definition has none
+    assert 'aria-label="tested: show the code that checks eq-ema-one"' in marks[0]
+    shown = re.sub(r"<[^>]+>", "", marks[0]).replace("&quot;", '"')
+    assert '@verifies("eq-ema-one")\ndef test_one():\n    assert True' in shown
+    assert '@pytest.mark.parametrize("n", [1, 2])' in shown and "test_other" not in shown
     blob = f"{ADDRESS}/blob/main/tests/derivations/test_ema.py"
     assert re.findall(r'href="([^"]+)"', marks[0]) == [f"{blob}#L5-L7", f"{blob}#L13-L16"]
-    assert re.search(r'title="[^"]*tested by test_one in tests/derivations/test_ema\.py"', marks[0])
-    box = re.search(r'<div class="dlp-equation.*?</p>', page, re.S)[0]
+    box = re.search(r'<div class="dlp-equation.*?</details>', page, re.S)[0]
     target = re.search(r'href="#(equation-eq-ema-one)"', page)[1]
     assert f'id="{target}"' in box and r"\[a = b\]" in box.replace(" ", "").replace(r"\[a=b\]", r"\[a = b\]")
 
@@ -289,7 +254,27 @@ def test_claims_table_shows_bound_and_value_under_their_notebook(lab):
 def test_cost_table_lists_measured_notebooks(lab):
     lab.write("index.md", INDEX.format(body="```{cost-table}\n```"))
     assert lab.build() == []
-    assert cells(lab.page())[1:] == [["The lab", "41 s", "1.2 GB", "cpu", "Some CPU", "2026-01-02"]]
+    assert cells(lab.page())[1:] == [["The lab", "41 s", "1.2 GB"]]
+    # The machine is said once, below the table, whatever the number of rows.
+    assert lab.page().count("Some CPU") == 1
+    assert "Measured at the cpu profile on Some CPU, 2026-01-02." in lab.page()
+
+
+def test_cost_table_says_which_run_was_on_which_machine(lab):
+    other = {**COST, "machine": "Other CPU", "date": "2026-01-05"}
+    lab.write("notebooks/other.ipynb", notebook([], other, "Other"))
+    lab.write("index.md", INDEX.format(body="```{cost-table}\n```"))
+    lab.build()
+    assert "ema: measured at the cpu profile on Some CPU" in lab.page()
+    assert "other: measured at the cpu profile on Other CPU, 2026-01-05." in lab.page()
+
+
+def test_claims_table_has_words_and_leads_to_the_cell(lab):
+    lab.write("book/claims.yml", 'ema:\n  accuracy: "Share of answers that are right"\n')
+    lab.write("index.md", INDEX.format(body="```{claims-table}\n```"))
+    assert lab.build() == []
+    assert cells(lab.page())[2] == ["Share of answers that are right accuracy", "≥ 0.95", "0.9996"]
+    assert 'href="notebooks/ema.html#claim-accuracy"' in lab.page()
 
 
 def test_tables_follow_a_notebook_that_comes_later(lab):

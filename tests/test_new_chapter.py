@@ -55,6 +55,14 @@ def test_notebook_is_clean_but_for_the_missing_run(chapter):
     assert len(said) == 1 and said[0].startswith("execution counts")
 
 
+def test_page_has_the_three_depths(chapter):
+    anatomy = load(ROOT / "tests" / "test_anatomy.py")
+    notebook = nbformat.read(chapter / "notebooks/my_topic.ipynb", as_version=4)
+    checked = anatomy.lab_order(notebook)
+    assert checked == ["my-topic-first"]
+    assert anatomy.problems((chapter / "book/my_topic.md").read_text(encoding="utf-8"), checked) == []
+
+
 def test_nothing_is_overwritten(chapter):
     (chapter / "book/my_topic.md").write_text("mine", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"there already: book/my_topic\.md"):

@@ -18,17 +18,46 @@ PAGE = """# {title}
 Ask the chapter's question here, in one paragraph, and show a picture of the answer. The
 [lab](../notebooks/{stem}.ipynb) runs what this page derives.
 
-**What you need to know.** Name the chapters and the mathematics that this page stands on.
+```{{objectives}}
+- write the slope of a square (`{label}-first`).
 
-## The derivation
+**Needs** [gradient descent](backpropagation.md#gradient-descent-and-the-learning-rate). Link to sections, not to chapters.
+```
 
-Let $x$ be a number. Define each symbol where it first appears:
+## In ten minutes
+
+The whole method once, end to end, in at most 600 words: its one picture, its boxed formula, its algorithm. Who stops
+here can use it.
+
+```{{prf:algorithm}} The square
+:label: alg-{label}
+
+**Input** a number $x$
+
+1. multiply $x$ by itself
+2. **Output** the product
+```
+
+## Binomial expansion: what a small step adds
+
+The core, at most 4,000 words. Headings carry the field's name. Let $x$ be a number. Define each symbol where it first appears:
 
 $$ s(x) = x^2 . $$ (def-{label}-square)
 
 A claim follows from what stands before it, by a rule that you name. By the distributive law,
 
 $$ s(x + h) = s(x) + 2xh + h^2 . $$ (eq-{label}-expanded)
+
+````{{deeper}} What a second reading wants
+Nothing in the core depends on it. Formulas here are numbered and tested like all others.
+````
+
+## Takeaways
+
+- Four to seven sentences.
+- Each one can stand alone.
+- A reader who forgets all else keeps these.
+- The last one says where it goes from here.
 
 ## From symbols to code
 
@@ -42,7 +71,9 @@ $$ s(x + h) = s(x) + 2xh + h^2 . $$ (eq-{label}-expanded)
 
 ## Exercises
 
-```{{exercise}} A first exercise
+From the easiest to the hardest, in the order of the lab.
+
+```{{exercise}} ★ A first exercise
 :label: ex-{label}-first
 *Code.* Write the derivative of $s$.
 ```
@@ -59,7 +90,7 @@ def square_slope(x):
 
 ## Further reading
 
-Cite with the `cite` role; the entries stand in `references.bib`.
+Cite with the `cite` role; the entries stand in `references.bib`. Who had it first?
 """
 
 CHECKS = '''"""What `dlp.check` asks of the exercises of the chapter {title}."""
@@ -124,11 +155,15 @@ CELLS = (
     ("markdown", "# {title}: the lab"),
     ("markdown", "One paragraph: what you build here, and what you will see.\n\n## Set-up"),
     ("code", "SETUP"),
-    ("markdown", "## The model\n\nThe formula above the code: $s(x) = x^2$."),
+    ("markdown", "## The short way\n\nAt most 60 cells: data, model, training, the result beside a baseline.\n\n"
+                 "### The model\n\nThe formula above the code: $s(x) = x^2$."),
     ("code", MODEL_CELL),
-    ("markdown", "## The result, as a claim\n\nA number that the page may quote:"),
-    ("code", '# NBVAL_CHECK_OUTPUT\ndlp.claim("square-of-three", square(3), equals=9)'),
-    ("markdown", "## Exercises"),
+    ("markdown", "**Predict.** A question that you answer before you run the next cell: what is the square of three?"),
+    ("code", '# NBVAL_CHECK_OUTPUT\n# @title Record: the square of three\n'
+             'dlp.claim("square-of-three", square(3), equals=9)'),
+    ("markdown", "Nine: the sentence after the cell takes the question up.\n\n## Going further\n\n"
+                 "Ablations, each answering one question.\n\n## Exercises\n\n**★ A first exercise** (code). "
+                 "Return the derivative of the square."),
     ("code", STUB_CELL),
     ("markdown", "## Where next\n\nName the next chapter and the question that this one leaves open."),
 )  # fmt: skip

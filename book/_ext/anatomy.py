@@ -14,8 +14,8 @@ CLOSING = (
     TAKEAWAYS,
     "From symbols to code",
     "Numerical pitfalls",
-    "Exercises",
     "Bug zoo",
+    "Exercises",
     "Further reading",
 )
 WORDS_A_MINUTE = 130  # of technical prose with formulas in it: an estimate

@@ -13,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 
+import yaml
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -59,6 +60,12 @@ def number(value: float) -> str:
         return f"{value:.0f}"
     texts = [f"{value:.{digits}g}" for digits in (3, 4, 5, 6)]
     return next((text for text in texts if float(text) != round(value)), texts[-1])
+
+
+def claim_words(root: Path) -> dict[str, dict[str, str]]:
+    """{stem: {claim: one line of words}} from book/claims.yml."""
+    path = root / "book" / "claims.yml"
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
 
 
 def bound(claim: dict) -> str:
@@ -120,7 +127,10 @@ class _Table(SphinxDirective):
         rows = [row for stem, path in found.items() for row in self.rows(stem, path)]
         if not rows:
             return [nodes.paragraph("", "No notebook has been measured yet.")]
-        return [_table(self.headers, rows, self.classes)]
+        return [_table(self.headers, rows, self.classes), *self.below(found)]
+
+    def below(self, found):
+        return []
 
 
 class ClaimsTable(_Table):
@@ -128,22 +138,42 @@ class ClaimsTable(_Table):
     classes = ("dlp-claims",)
 
     def rows(self, stem, path):
-        claims = from_notebook(path)
+        claims, words = from_notebook(path), claim_words(Path(self.env.srcdir)).get(stem, {})
         if claims:
             yield [_to_notebook(self.env, stem)]
         for claim in claims:
-            yield [nodes.literal("", claim["name"]), bound(claim), number(claim["value"])]
+            name = claim["name"]
+            page = self.env.app.builder.get_relative_uri(self.env.docname, f"notebooks/{stem}")
+            cell = nodes.reference("", "", refuri=f"{page}#{nodes.make_id(f'claim-{name}')}", internal=True)
+            cell += nodes.literal("", name)
+            said = nodes.inline("", f"{words[name]} " if name in words else "")
+            said += cell
+            yield [said, bound(claim), number(claim["value"])]
 
 
 class CostTable(_Table):
-    headers = ("Notebook", "Time", "Peak memory", "Profile", "Machine", "Date")
+    headers = ("Notebook", "Time", "Peak memory")
     classes = ("dlp-costs",)
 
     def rows(self, stem, path):
         if cost := cost_of(path):
-            time, memory = seconds(cost["seconds"]), megabytes(cost["peak_mb"])
-            rest = [str(cost.get(key, "–")) for key in ("profile", "machine", "date")]
-            yield [_to_notebook(self.env, stem), time, memory, *rest]
+            yield [_to_notebook(self.env, stem), seconds(cost["seconds"]), megabytes(cost["peak_mb"])]
+
+    def below(self, found):
+        """What the rows have in common is said once: profile, machine, and from when to when."""
+        runs: dict[tuple, list] = {}
+        for stem, path in found.items():
+            if cost := cost_of(path):
+                key = cost.get("profile", "–"), cost.get("machine", "–")
+                runs.setdefault(key, []).append((cost.get("date", "–"), stem))
+        said = []
+        for (profile, machine), stored in runs.items():
+            days = sorted({date for date, _ in stored})
+            when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+            which = "" if len(runs) == 1 else f"{', '.join(stem for _, stem in stored)}: "
+            text = f"{which}measured at the {profile} profile on {machine}, {when}."
+            said.append(nodes.paragraph("", text[0].upper() + text[1:] if not which else text))
+        return said
 
 
 class DataTable(SphinxDirective):

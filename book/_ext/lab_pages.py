@@ -31,7 +31,7 @@ def _clean(app: Sphinx, doctree: nodes.document) -> None:
         if cell.get("nb_element") == "cell_code":
             _clean_cell(doctree, cell)
     for paragraph in doctree.findall(nodes.paragraph):
-        first = paragraph.children[0] if paragraph.children else None
+        first = next((child for child in paragraph.children if child.astext()), None)
         if isinstance(first, nodes.strong) and first.astext() == "Predict.":
             paragraph["classes"].append("dlp-predict")
 

@@ -31,7 +31,9 @@ def plain(node: nodes.Node) -> str:
     """The words of a node in one line, without what is silent."""
     if isinstance(node, nodes.Text):
         return node.astext()
-    if isinstance(node, _SILENT) or (isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"):
+    if isinstance(node, _SILENT) or (
+        isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
+    ):
         return " "
     # The labels of equations and the keys of works say nothing yet: they become numbers and names later.
     if isinstance(node, addnodes.pending_xref) and (
@@ -39,7 +41,9 @@ def plain(node: nodes.Node) -> str:
     ):
         return " "
     text = "".join(plain(child) for child in node.children)
-    return text if isinstance(node, (nodes.inline, nodes.emphasis, nodes.strong, nodes.literal)) else text + " "
+    return (
+        text if isinstance(node, (nodes.inline, nodes.emphasis, nodes.strong, nodes.literal)) else text + " "
+    )
 
 
 def squeezed(text: str) -> str:
@@ -70,6 +74,8 @@ def entries(doctree: nodes.document, docname: str) -> list[dict]:
         titles = [child for child in node.children if "title" in type(child).__name__.lower()]
         titles = titles or [child for child in node.children if type(child).__name__ == "Summary"]
         title = squeezed(plain(titles[0])) if titles else ""
+        if kind in ("exercise", "algorithm"):  # some of these nodes carry their kind in the title
+            title = title.removeprefix(kind.capitalize()).strip(" ()")
         entry = {"id": (node.get("ids") or [""])[0], "title": _BLOCKS.get(kind, "") + title, "text": ""}
         found.append(entry)
         walk([child for child in node.children if child not in titles], entry)

@@ -1,4 +1,7 @@
-"""Which chapter builds on which: the reading guide's map. Filled once a chapter's lab is in _toc.yml."""
+"""Which chapter builds on which: the reading guide's map. Filled once a chapter's lab is in _toc.yml.
+
+`CHAPTERS` says what each chapter uses; tests/test_anatomy.py holds it to the links of the pages.
+"""
 
 import re
 
@@ -7,16 +10,19 @@ from _svg import BLUE, CARD, GRAY, INK, ROOT, Drawing, write
 # stem: (title, column, row, stems that it builds on)
 CHAPTERS = {
     "backpropagation": ("Back-\npropagation", 1, 0, ()),
-    "training": ("Training", 1, 1, ("backpropagation",)),
-    "convolution": ("Convolution", 1, 2, ("training",)),
-    "video_generation": ("Video\ngeneration", 0, 3, ("convolution",)),
-    "architectures": ("Architectures", 1, 3, ("convolution",)),
-    "eeg_classification": ("EEG\nclassification", 2, 3, ("convolution",)),
-    "segmentation": ("Segmentation", 1, 4, ("architectures",)),
-    "inpainting": ("Inpainting", 2, 4, ("architectures",)),
-    "diffusion": ("Diffusion", 1, 5, ("segmentation",)),
+    "learning": ("Learning", 1, 1, ("backpropagation",)),
+    "training": ("Training", 1, 2, ("learning",)),
+    "convolution": ("Convolution", 1, 3, ("training",)),
+    "sequences": ("Sequences", 2, 3, ("training",)),
+    "architectures": ("Architectures", 1, 4, ("convolution",)),
+    "attention": ("Attention", 2, 4, ("sequences",)),
+    "eeg_classification": ("EEG\nclassification", 0, 4, ("convolution",)),
+    "video_generation": ("Video\ngeneration", 0, 5, ("convolution",)),
+    "segmentation": ("Segmentation", 1, 5, ("convolution", "architectures")),
+    "inpainting": ("Inpainting", 2, 5, ("convolution", "attention")),
+    "diffusion": ("Diffusion", 1, 6, ("segmentation", "inpainting", "video_generation")),
 }
-WIDTH, HEIGHT, STEP_X, STEP_Y = 150, 56, 162, 92
+WIDTH, HEIGHT, STEP_X, STEP_Y = 146, 56, 166, 92
 
 
 def finished():
@@ -26,17 +32,34 @@ def finished():
 
 def center(stem):
     _, column, row, _ = CHAPTERS[stem]
-    return 12 + WIDTH / 2 + STEP_X * column, 44 + STEP_Y * row
+    return 10 + WIDTH / 2 + STEP_X * column, 44 + STEP_Y * row
+
+
+def ancestors(stem):
+    """All stems that a chapter builds on, directly or through others."""
+    parents = CHAPTERS[stem][3]
+    return set(parents).union(*(ancestors(parent) for parent in parents)) if parents else set()
+
+
+def connect(picture, parent, stem):
+    """An arrow between two chapters; over two rows it runs down the gap between two columns."""
+    (px, py), (x, y) = center(parent), center(stem)
+    lean = 0 if px == x else (40 if px < x else -40)
+    start, end = (px + lean, py + HEIGHT / 2 + 3), (x, y - HEIGHT / 2 - 3)
+    if y - py > STEP_Y:
+        gap = (px + x) / 2
+        above, below = (gap, py + STEP_Y - HEIGHT / 2 - 3), (gap, y - STEP_Y + HEIGHT / 2 + 3)
+        picture.path([start, above, below], stroke=GRAY, line=2)
+        start = below
+    picture.arrow(start, end)
 
 
 def draw():
-    picture = Drawing(498, 610)
+    picture = Drawing(498, 702)
     for stem, (_, _, _, parents) in CHAPTERS.items():
-        x, y = center(stem)
         for parent in parents:
-            px, py = center(parent)
-            lean = 0 if px == x else (40 if px < x else -40)
-            picture.arrow((px + lean, py + HEIGHT / 2 + 3), (x, y - HEIGHT / 2 - 3))
+            if not any(parent in ancestors(other) for other in parents):  # said by the others already
+                connect(picture, parent, stem)
     done = finished()
     for stem, (title, *_) in CHAPTERS.items():
         x, y = center(stem)
@@ -55,7 +78,7 @@ def draw():
         for k, line in enumerate(lines):
             top = y + 6 + 20 * (k - (len(lines) - 1) / 2)
             picture.text(x, top, line, size=17, fill="#FFFFFF" if ready else INK, weight="600")
-    y = 578
+    y = 672
     picture.rect(24, y - 13, 34, 18, radius=4, fill=BLUE)
     picture.text(68, y + 2, "ready to read", anchor="start")
     picture.rect(230, y - 13, 34, 18, radius=4, stroke=GRAY, dash="5 4")
