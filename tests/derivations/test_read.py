@@ -8,8 +8,9 @@ import math
 import random
 
 import numpy as np
-import printed
 import pytest
+
+import printed
 import reading
 
 PAGES = [
