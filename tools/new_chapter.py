@@ -5,6 +5,7 @@ two pages are listed in _toc.yml, so the next author starts from green.
 """
 
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,8 @@ import nbformat
 import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "derivations"))
+import printed  # noqa: E402
 
 PAGE = """# {title}
 
@@ -190,6 +193,10 @@ def lay_out(stem, root=ROOT):
         raise SystemExit(f"chapter {stem!r} is there already: {', '.join(there)}")
     for name, text in files.items():
         (Path(root) / name).write_text(text.format(**words), encoding="utf-8")
+    stamps = Path(root) / "tests" / "derivations" / "printed.json"  # the template's formula was compared
+    formulas = printed.formulas(PAGE.format(**words))
+    new = {label: printed.stamp_of(latex) for label, latex in formulas.items()}
+    printed.write_stamps({**printed.read_stamps(stamps), **new}, stamps)
     cells = []
     for index, (kind, text) in enumerate(CELLS):
         source = notebooks.setup_cell() if text == "SETUP" else text.format(**words)
