@@ -1,7 +1,7 @@
 """What nbval leaves unsaid: a cell that writes to stderr fails, marked or not.
 
-At the smoke profile cells are run and their outputs not compared: the stored ones come
-from the cpu profile.
+At the smoke profile cells are run and their outputs not compared: the stored
+ones come from the cpu profile.
 """
 
 import os
@@ -11,7 +11,7 @@ import pytest
 
 
 def pytest_configure(config):
-    # A reader's solved exercises must not turn "not attempted yet" into something else.
+    # A solved exercise must not turn "not attempted yet" into something else.
     folder = tempfile.mkdtemp(prefix="dlp-progress-")
     os.environ["DLP_PROGRESS"] = os.path.join(folder, "progress.json")
 
@@ -29,8 +29,12 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_call(item):
     outcome = yield
     for output in getattr(item, "test_outputs", None) or ():
-        if output.get("output_type") == "stream" and output.get("name") == "stderr":
+        if (
+            output.get("output_type") == "stream"
+            and output.get("name") == "stderr"
+        ):
             pytest.fail(
-                f"{item.name} wrote to stderr: {output['text'][:500]}", pytrace=False
+                f"{item.name} wrote to stderr: {output['text'][:500]}",
+                pytrace=False,
             )
     return outcome

@@ -105,7 +105,7 @@ def test_the_extension_reads_all_of_them_and_finds_each_name_in_a_sentence():
     assert len(by_name) == sum(len(names_of(term)) for term in terms)
     for name, term in by_name.items():
         match = names.search(f"here, {name}, there")
-        assert match and by_name[match[1].lower()] is term, name
+        assert match and glossary.lookup(match[1], by_name) is term, name
 
 
 def test_each_term_has_an_anchor_of_its_own():
@@ -186,3 +186,14 @@ def test_a_name_of_the_field_may_stay_in_latin_letters():
 def test_every_id_of_a_built_page_can_be_computed():
     ids = ids_of(text_of("book/backpropagation"))
     assert {"in-ten-minutes", "alg-backpropagation", "deeper-the-softmax-alone-and-its-jacobian"} <= ids
+
+
+def test_names_with_capitals_keep_them_and_apostrophes_are_of_one_kind():
+    term = {"term": "Dice score", "also": ["Dice", "He's rule"], "see": "book/x#y"}
+    names, by_name = glossary.pattern([term])
+    found = [
+        glossary.lookup(m[1], by_name) is term for m in names.finditer("Dice, dice, Dice score, He’s rule")
+    ]
+    assert found == [True, False, True, True]
+    names, by_name = glossary.pattern([{"term": "softmax", "also": []}])
+    assert glossary.lookup(names.search("Softmax")[1], by_name) is not None

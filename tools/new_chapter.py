@@ -43,7 +43,9 @@ here can use it.
 
 ## Binomial expansion: what a small step adds
 
-The core, at most 4,000 words. Headings carry the field's name. Let $x$ be a number. Define each symbol where it first appears:
+The core, at most 4,000 words. Headings carry the field's name.
+
+Let $x$ be a number. Define each symbol where it first appears:
 
 $$ s(x) = x^2 . $$ (def-{label}-square)
 
@@ -162,7 +164,7 @@ CELLS = (
                  "### The model\n\nThe formula above the code: $s(x) = x^2$."),
     ("code", MODEL_CELL),
     ("markdown", "**Predict.** A question that you answer before you run the next cell: what is the square of three?"),
-    ("code", '# NBVAL_CHECK_OUTPUT\n# @title Record: the square of three\n'
+    ("code", '# @title Record: the square of three\n# NBVAL_CHECK_OUTPUT\n'
              'dlp.claim("square-of-three", square(3), equals=9)'),
     ("markdown", "Nine: the sentence after the cell takes the question up.\n\n## Going further\n\n"
                  "Ablations, each answering one question.\n\n## Exercises\n\n**★ A first exercise** (code). "
@@ -202,6 +204,7 @@ def lay_out(stem, root=ROOT):
         cells.append(make(source, id=f"{words['label']}-{index:03d}"))
     cells[0]["source"] = notebooks.title_cell(stem, f"{words['title']}: the lab", None)
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC})
+    notebooks.fold(notebook)
     nbformat.write(notebook, notebook_path)
     print(f"Chapter {stem!r} is laid out: {', '.join(files)}, notebooks/{stem}.ipynb.")
     print(

@@ -44,12 +44,31 @@ def anchor(term: dict) -> str:
     return nodes.make_id(f"term-{term['term']}")
 
 
+def _key(name: str) -> str:
+    """A name as it is compared: blanks for hyphens, one kind of apostrophe; a name with a capital keeps its letters."""
+    name = re.sub(r"[\s-]+", " ", name.replace("’", "'"))
+    return name if any(letter.isupper() for letter in name) else name.lower()
+
+
 def pattern(terms: list[dict]) -> tuple[re.Pattern, dict[str, dict]]:
-    """One pattern for the English names of all terms, longest first, and {name in small letters: term}."""
-    by_name = {name.lower(): term for term in terms for name in (term["term"], *term["also"])}
-    names = sorted(by_name, key=len, reverse=True)
-    joined = "|".join(re.escape(name).replace(r"\ ", r"[\s-]+") for name in names)
+    """One pattern for the English names of all terms, longest first, and {name: term} for `lookup`.
+
+    A name in small letters is found at the start of a sentence, too. One with a capital (Dice, FiLM) is found as it is
+    written: a dice of the text is none.
+    """
+    by_name = {_key(name): term for term in terms for name in (term["term"], *term["also"])}
+    joined = "|".join(
+        re.escape(name).replace(r"\ ", r"[\s-]+").replace("'", "['’]")
+        for name in sorted(by_name, key=len, reverse=True)
+    )
     return re.compile(rf"(?<![\w-])({joined})(?:s|es)?(?![\w-])", re.I), by_name
+
+
+def lookup(found: str, by_name: dict[str, dict]) -> dict | None:
+    """The term that `found`, a match of the pattern, names; None where its capitals say that it names none."""
+    key = re.sub(r"[\s-]+", " ", found.replace("’", "'"))
+    small = key[:1].lower() + key[1:]
+    return by_name.get(key) or by_name.get(small)
 
 
 def _load(app: Sphinx, env, docnames) -> None:
@@ -101,9 +120,11 @@ def _resolve(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 def _mark_first_uses(app: Sphinx, doctree: nodes.document) -> None:
     docname, terms = app.env.docname, getattr(app.env, "dlp_terms", [])
     chapters = {term["see"].split("#")[0] for term in terms}
-    if docname == PAGE or docname not in chapters or docname.startswith("notebooks/"):
+    if docname == PAGE or docname.startswith("notebooks/"):
         return
     app.env.note_dependency(str(Path(app.srcdir) / DATA))
+    if docname not in chapters:
+        return
     names, by_name = pattern(terms)
     glossary = app.builder.get_relative_uri(docname, PAGE)
     used: set[str] = set()
@@ -113,9 +134,8 @@ def _mark_first_uses(app: Sphinx, doctree: nodes.document) -> None:
         pieces, done = [], 0
         source = text.astext()
         for match in names.finditer(source):
-            name = re.sub(r"[\s-]+", " ", match[1].lower())
-            term = by_name.get(match[1].lower()) or by_name.get(name)
-            if term is None or term["term"] in used or (match[1].isupper() != _is_acronym(match[1], term)):
+            term = lookup(match[1], by_name)
+            if term is None or term["term"] in used:
                 continue
             used.add(term["term"])
             pieces.append(nodes.Text(source[done : match.start()]))
@@ -125,11 +145,6 @@ def _mark_first_uses(app: Sphinx, doctree: nodes.document) -> None:
             done = match.end()
         if pieces:
             text.parent.replace(text, [*pieces, nodes.Text(source[done:])])
-
-
-def _is_acronym(found: str, term: dict) -> bool:
-    """Whether the name that was found is written in capitals in the glossary, too."""
-    return any(name.lower() == found.lower() and name.isupper() for name in (term["term"], *term["also"]))
 
 
 def _is_prose(text: nodes.Text) -> bool:

@@ -4,8 +4,10 @@
 - Jupyter Book always loads `sphinx_thebe`. Its button is off here, but its scripts would still stand in each
   page, with an address outside the book in them.
 - MathJax is for pages with formulas.
+- The theme loads the search and its index on every page, for a search in place that is not used here.
 """
 
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -30,6 +32,18 @@ def _drop_icon_script(app: Sphinx, error: Exception | None) -> None:
             path.write_text(STUB, encoding="utf-8")
 
 
+def _drop_search(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    scripts = re.compile(
+        r'[ \t]*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>\n'
+    )
+    for path in Path(app.outdir).rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        if path.name != "search.html" and scripts.search(text):
+            path.write_text(scripts.sub("", text), encoding="utf-8")
+
+
 def _page(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     context["css_files"] = [one for one in context["css_files"] if "thebe" not in str(one.filename)]
     # Titles in the side bar make sphinx_exercise note formulas for pages that have none.
@@ -45,4 +59,5 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", _drop_thebe, priority=1)
     app.connect("html-page-context", _page, priority=900)
     app.connect("build-finished", _drop_icon_script)
+    app.connect("build-finished", _drop_search)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -43,11 +43,16 @@ def browser():
 
 @pytest.fixture(scope="session")
 def opened(browser, address):
-    """`opened(name, view)`: a page of the book in a window of its own, with its Visit; each opened once."""
+    """`opened(name, view)`: a page of the book in a window of its own, with its Visit; each opened once.
+
+    Tests of one page stand together (see below), so the windows of the page before are closed: a page weighs.
+    """
     pages = {}
 
     def open_page(name, view="desktop"):
         if (name, view) not in pages:
+            for other in [key for key in pages if key[0] != name]:
+                pages.pop(other)[0].context.close()
             context = browser.new_context(**VIEWS[view])
             page, visit, responses = context.new_page(), Visit(), []
             watch(page, visit, address)
@@ -63,6 +68,19 @@ def opened(browser, address):
     yield open_page
     for page, _ in pages.values():
         page.context.close()
+
+
+def pytest_collection_modifyitems(items):
+    """All that is asked of one page goes to one worker, in a row: each view of a page is visited once."""
+    here = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in here:
+        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
+        item.add_marker(pytest.mark.xdist_group(name or item.name))
+        item.dlp_page = name or ""
+    order = {item: place for place, item in enumerate(items)}
+    items.sort(
+        key=lambda item: (getattr(item, "dlp_page", ""), order[item]) if item in here else ("", order[item])
+    )
 
 
 @pytest.fixture
