@@ -495,6 +495,7 @@ def _logit_cases(rng):
     yield (np.array([[0.0, 0.0, 3000.0]]),)
     yield (np.array([[10.0, 20.0, 1000.0], [-2000.0, -2001.0, -2000.0]]),)
     yield (np.array([0.0, 1000.0]),)  # one axis, and too large
+    yield (np.array([[-2000.0, -2001.0]]),)
     yield (rng.normal(size=5) * 500,)
 
 
