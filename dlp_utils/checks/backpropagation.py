@@ -542,7 +542,7 @@ def _logit_cases(rng):
                 lambda e: e / e.sum(axis=-1, keepdims=True),
                 _quietly(np.exp, logits - np.abs(logits).max(axis=-1, keepdims=True)),
             ),
-            "The largest logit, not the largest absolute value: a row near -2000 underflows.",
+            "A row near -2000 underflows. Subtract each row's own largest logit, not the largest absolute value.",
         ),
     ],
     hints=[(_not_finite, "Still 0/0 or ∞/∞. Subtract each row's own largest logit before the exponential.")],
