@@ -14,7 +14,7 @@ NBVAL := --nbval-lax --nbval-kernel-name=python3 --nbval-sanitize-with notebooks
 ONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: help book lab test check lint unit nbval site notebooks export address weights study chapter figures bench gpu lock serve clean
+.PHONY: help book lab test check lint unit nbval site notebooks export address weights study verified chapter figures bench gpu lock serve clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -71,6 +71,9 @@ weights: $(READY) ## train the weights that a chapter ships (STEM=…)
 study: $(READY)  ## run a chapter's longer sweeps once and store their rows (STEM=…)
 	@test -f notebooks/studies/$(STEM).py || { echo "no notebooks/studies/$(STEM).py: chapter '$(STEM)' has no study"; exit 1; }
 	$(PY) notebooks/studies/$(STEM).py
+
+verified: $(READY) ## show formulas that changed beside their tests, and stamp what agrees (STEM=…)
+	$(PY) tools/verified.py $(STEM)
 
 chapter: $(READY) ## lay out the files of a new chapter (STEM=…)
 	@test -n "$(STEM)" || { echo "say which: make chapter STEM=my_topic"; exit 1; }

@@ -1,5 +1,6 @@
 """Run a reader's code so that nothing it does can break the kernel, and tell a stub from an answer."""
 
+import builtins
 import contextlib
 import ctypes
 import dis
@@ -20,6 +21,7 @@ from pathlib import Path
 
 PACKAGE = str(Path(__file__).parent)
 PRINT_LIMIT = 300  # characters of the reader's own output that are kept
+PATIENCE = 6  # times the limit may pass on the clock, where the machine is busy or the code sleeps
 
 
 class OutOfTime(BaseException):
@@ -32,8 +34,8 @@ class Outcome:
 
     value: object = None
     error: BaseException | None = None
-    limit: float = 0.0  # seconds it was given
-    seconds: float = 0.0  # seconds it took
+    limit: float = 0.0  # seconds of computing that it was given
+    seconds: float = 0.0  # seconds of computing that it took
     printed: str = ""
     warned: list = field(default_factory=list)
 
@@ -45,14 +47,74 @@ class _Shortened(io.StringIO):
         return len(text)
 
 
+class _Clock:
+    """The time that the calling thread computes, importing modules left out, against a limit.
+
+    A busy machine gives other programs their share, and a first import of a large library takes seconds:
+    neither is the reader's fault. `PATIENCE` times the limit on the wall ends code that only waits.
+    """
+
+    def __init__(self, seconds):
+        self.limit, self.imported, self.depth = seconds, 0.0, 0
+        self.start, self.real, self.took = 0.0, time.monotonic(), seconds
+        self._now = time.thread_time
+
+    def begin(self):
+        """Called on the thread that is to be measured."""
+        try:
+            clock = time.pthread_getcpuclockid(threading.get_ident())
+            self._now = functools.partial(time.clock_gettime, clock)  # to be read from other threads, too
+        except (AttributeError, OSError):  # Windows
+            self._now = time.process_time
+        self.start, self.real = self._now(), time.monotonic()
+
+    def used(self):
+        return self._now() - self.start - self.imported
+
+    def is_over(self):
+        if self.depth:  # a module that is broken off half way would stay broken
+            return False
+        return self.used() >= self.limit or time.monotonic() - self.real >= PATIENCE * self.limit
+
+    @contextlib.contextmanager
+    def without_imports(self):
+        """Watch `import` statements, so that their time is not counted."""
+        real, thread = builtins.__import__, threading.get_ident()
+
+        def watched(*args, **kwargs):
+            if self.depth or threading.get_ident() != thread:
+                return real(*args, **kwargs)
+            self.depth, start = 1, self._now()
+            try:
+                return real(*args, **kwargs)
+            finally:
+                self.depth, self.imported = 0, self.imported + self._now() - start
+
+        builtins.__import__ = watched
+        try:
+            yield
+        finally:
+            if builtins.__import__ is watched:
+                builtins.__import__ = real
+
+
 def call(function, *args, seconds):
-    """Call `function(*args)` for at most `seconds` and return the Outcome; no exception gets out.
+    """Call `function(*args)` for at most `seconds` of computing and return the Outcome; no exception gets out.
 
     On the main thread of a POSIX system a repeating alarm breaks even loops that swallow exceptions;
     elsewhere the call runs in a thread of its own. A call into C code cannot be broken before it returns,
     nor on Python 3.10 a `while True: try:` that calls nothing: not even Ctrl-C reaches it there.
     """
-    out, start = _Shortened(), time.monotonic()
+    out, clock = _Shortened(), _Clock(seconds)
+
+    def measured():
+        clock.begin()
+        try:
+            with clock.without_imports():
+                return function(*args)
+        finally:
+            clock.took = clock.used()
+
     alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     with (
         contextlib.redirect_stdout(out),
@@ -60,15 +122,13 @@ def call(function, *args, seconds):
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
-        value, error = (_call_with_alarm if alarm else _call_in_thread)(
-            functools.partial(function, *args), seconds
-        )
+        value, error = (_call_with_alarm if alarm else _call_in_thread)(measured, clock)
     told = [w for w in caught if not issubclass(w.category, (DeprecationWarning, ResourceWarning))]
     warned = list(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in told))
-    return Outcome(value, error, seconds, time.monotonic() - start, out.getvalue(), warned)
+    return Outcome(value, error, seconds, clock.took, out.getvalue(), warned)
 
 
-def _call_with_alarm(function, seconds):
+def _call_with_alarm(function, clock):
     armed, rings = True, 0
 
     def run():
@@ -87,7 +147,7 @@ def _call_with_alarm(function, seconds):
 
     def ring(signum, frame):
         nonlocal rings
-        if not armed:
+        if not armed or (not rings and not clock.is_over()):
             return
         rings += 1
         if rings > 1:  # the first exception was swallowed: raise on the next line too, which is the handler's
@@ -99,7 +159,7 @@ def _call_with_alarm(function, seconds):
 
     tracer, start = sys.gettrace(), time.monotonic()
     old_handler = signal.signal(signal.SIGALRM, ring)
-    old_delay, old_interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.05)
+    old_delay, old_interval = signal.setitimer(signal.ITIMER_REAL, clock.limit, 0.05)
     value = error = None
     try:
         try:
@@ -118,7 +178,7 @@ def _call_with_alarm(function, seconds):
     return value, error
 
 
-def _call_in_thread(function, seconds):
+def _call_in_thread(function, clock):
     result = []
 
     def target():
@@ -129,7 +189,9 @@ def _call_in_thread(function, seconds):
 
     thread = threading.Thread(target=target, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(clock.limit)
+    while thread.is_alive() and not clock.is_over():
+        thread.join(0.05)
     for _ in range(40):
         if not thread.is_alive():
             break

@@ -10,6 +10,8 @@ import math
 import sys
 from pathlib import Path
 
+from ._console import say
+
 METADATA_KEY = "dlp_claim"
 
 
@@ -122,6 +124,6 @@ def _describe(bounds):
 def _show(line, metadata):
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
-        print(line)
+        say(line)
     else:
         ipython.display.display({"text/plain": line}, raw=True, metadata=metadata)

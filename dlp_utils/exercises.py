@@ -35,7 +35,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _guard, _progress
-from ._compare import as_array, copy_of, describe_type, difference, shorten, show, size_of, unchanged
+from ._compare import (
+    as_array,
+    copy_of,
+    describe_type,
+    difference,
+    gradients,
+    is_finite,
+    shorten,
+    show,
+    size_of,
+    unchanged,
+    with_leaves,
+)
+from ._console import say
 
 SECONDS_PER_CALL = 5.0
 SECONDS_IN_ALL = 20.0
@@ -93,7 +106,7 @@ def check(id, answer):
     Raises ValueError for an unknown id, and nothing else, whatever the answer does.
     """
     result = judge(id, answer)
-    print(result)
+    say(result)
     if result.status == "passed":
         _progress.record(id)
     return result
@@ -109,12 +122,12 @@ def progress(chapter=None):
         raise ValueError(f"no exercises for chapter {chapter!r}; there are: {', '.join(sorted(chapters))}.")
     solved = _progress.solved()
     for stem, error in errors.items():
-        print(f"{stem}: its exercises cannot be loaded ({type(error).__name__}: {error})")
+        say(f"{stem}: its exercises cannot be loaded ({type(error).__name__}: {error})")
     for stem in sorted(chapters) if chapter is None else [chapter]:
         ids = chapters[stem]
-        print(f"{stem}: {sum(id in solved for id in ids)} of {len(ids)} solved")
+        say(f"{stem}: {sum(id in solved for id in ids)} of {len(ids)} solved")
         for id in ids:
-            print(f"  {'✓' if id in solved else '☐'} {id}")
+            say(f"  {'✓' if id in solved else '☐'} {id}")
 
 
 def judge(id, answer):
@@ -137,18 +150,25 @@ def judge(id, answer):
 # --- For authors ---
 
 
-def exercise(id, cases, *, rtol=1e-6, atol=1e-9, mistakes=(), hints=(), may_modify=False):
+def exercise(
+    id, cases, *, rtol=1e-6, atol=1e-9, mistakes=(), hints=(), may_modify=False, differentiable=False
+):
     """Register the decorated reference function: an answer is right when it agrees with it on all cases.
 
     cases: `cases(rng)` yields tuples of arguments. Right means |got − expected| ≤ atol + rtol·|expected|.
     mistakes: (wrong function, hint) pairs; a hint shows when the answer does on all failing cases what the
-    wrong function does. hints: (predicate(args, expected, got), hint) pairs, for the smallest failing case.
-    may_modify: let the answer change its arguments.
+    wrong function does (but where both overflow in their own ways).
+    hints: (predicate(args, expected, got), hint) pairs, for the smallest failing case.
+    may_modify: let the answer change its arguments. differentiable: its gradient by each floating-point
+    tensor among the arguments must be the reference's, too. A result in single precision is compared with
+    the tolerance of single precision.
     """
 
     def decorate(reference):
+        rules = _Rules(id, reference, cases, rtol, atol, mistakes, hints, may_modify, differentiable)
+
         def judge(answer):
-            return _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modify, answer)
+            return _judge_function(rules, answer)
 
         _register(id, reference.__module__, judge)
         return reference
@@ -221,10 +241,31 @@ def interval(id, low, high, *, below="", above=""):
     _register_here(id, check_interval)
 
 
-def expect_close(got, expected, what="the result", *, rtol=1e-6, atol=1e-9, hint=""):
-    """Raise Wrong, naming `what`, unless `got` agrees with `expected` in type, shape, kind and value."""
+def agrees(got, expected, *, rtol=1e-6, atol=1e-9):
+    """Tell whether `got` agrees with `expected` in type, shape, kind and value, in either float width."""
+    return not difference(got, expected, rtol, atol)
+
+
+def expect_close(got, expected, what="the result", *, rtol=1e-6, atol=1e-9, hint="", mistakes=()):
+    """Raise Wrong, naming `what`, unless `got` agrees with `expected` in type, shape, kind and value.
+
+    mistakes: (wrong value, hint) pairs; the hint of the first that `got` agrees with is shown, else `hint`.
+    """
     if complaint := difference(got, expected, rtol, atol):
-        raise Wrong(f"{what}: {complaint}", hint)
+        known = (text for wrong, text in mistakes if agrees(got, wrong, rtol=rtol, atol=atol))
+        raise Wrong(f"{what}: {complaint}", next(known, hint))
+
+
+def call(function, *args):
+    """Return `function` of copies of `args`, and raise Wrong when it changes one of them in place.
+
+    A tensor that requires a gradient is copied within its graph, so that the result leads back to it.
+    """
+    given = copy_of(args, connected=True)
+    result = function(*given)
+    if not unchanged(given, args):
+        raise Wrong("your code modifies its input in place.", "Work on a copy.")
+    return result
 
 
 # --- Judging ---
@@ -293,7 +334,23 @@ def _failed_call(id, outcome, on="", hint=""):
     return Result(id, "failed", text + on, hint, notes)
 
 
-def _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modify, answer):
+@dataclass(frozen=True)
+class _Rules:
+    """What `exercise` was given."""
+
+    id: str
+    reference: object
+    cases: object
+    rtol: float
+    atol: float
+    mistakes: tuple
+    hints: tuple
+    may_modify: bool
+    differentiable: bool
+
+
+def _judge_function(rules, answer):
+    id, reference, rtol, atol = rules.id, rules.reference, rules.rtol, rules.atol
     if (missing := _unwritten(id, answer)) is not None:
         return missing
     if not callable(answer):
@@ -301,17 +358,22 @@ def _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modif
         got = describe_type(answer)
         return Result(id, "failed", f"expected a function, got {got}: pass `{name}`, not `{name}(…)`.")
     failures, notes, count, left = [], (), 0, SECONDS_IN_ALL
-    for args in cases(_generator(id)):
+    for args in rules.cases(_generator(id)):
         args = args if isinstance(args, tuple) else (args,)
         if not count and (complaint := _signature_complaint(answer, reference, args)):
             return Result(id, "failed", complaint)
         if left <= 0:
             break
         expected, given = reference(*copy_of(args)), copy_of(args)
+        leaves = []
+        if rules.differentiable:
+            given, leaves = with_leaves(given)
         outcome = _guard.call(answer, *given, seconds=SECONDS_PER_CALL)
         complaint = _complaint(outcome, expected, rtol, atol)
-        if outcome.error is None and not may_modify and not _is_unchanged(given, args):
+        if outcome.error is None and not rules.may_modify and not _is_unchanged(given, args):
             complaint = "your code modifies its input in place; work on a copy."
+        if leaves and not complaint:
+            complaint = _gradient_complaint(reference, args, leaves, outcome.value, rtol, atol)
         if complaint:
             failures.append((args, expected, outcome, complaint))
         notes, count, left = notes or _notes(outcome), count + 1, left - outcome.seconds
@@ -325,7 +387,7 @@ def _judge_function(id, reference, cases, rtol, atol, mistakes, hints, may_modif
     if not failures:
         return Result(id, "passed", notes=notes)
     args, expected, outcome, complaint = min(failures, key=lambda failure: size_of(failure[0]))
-    hint = _find_hint(failures, mistakes, hints, (args, expected, outcome), rtol, atol)
+    hint = _find_hint(rules, failures, (args, expected, outcome))
     shown = f"\n  input     {_show_args(reference, args)}"
     if outcome.error is not None:
         return _failed_call(id, outcome, shown, hint)
@@ -352,6 +414,11 @@ def _is_unchanged(given, args):
     return _guard.call(unchanged, given, args, seconds=SECONDS_PER_CALL).value is True
 
 
+def _is_finite(outcome):
+    done = _guard.call(is_finite, outcome.value, seconds=SECONDS_PER_CALL)  # of any odd object
+    return done.value is not False
+
+
 def _signature_complaint(answer, reference, args):
     try:
         signature = inspect.signature(answer)
@@ -365,12 +432,25 @@ def _signature_complaint(answer, reference, args):
     return ""
 
 
-def _find_hint(failures, mistakes, hints, smallest, rtol, atol):
-    for wrong, text in mistakes:
+def _gradient_complaint(reference, args, leaves, value, rtol, atol):
+    """Say what is wrong with the gradients of `value` by `leaves`, "" if nothing."""
+    inputs, same = with_leaves(copy_of(args))
+    done = _guard.call(gradients, value, leaves, seconds=SECONDS_PER_CALL)
+    if done.error is not None:
+        return f"the value is right, but no gradient flows back ({shorten(str(done.error), 80)})."
+    wanted = gradients(reference(*inputs), same)
+    complaint = difference(done.value, wanted, rtol, atol)
+    return f"the value is right, its gradient is not: {complaint}" if complaint else ""
+
+
+def _find_hint(rules, failures, smallest):
+    rtol, atol = rules.rtol, rules.atol
+    failures = [failure for failure in failures if _is_finite(failure[2])] or failures
+    for wrong, text in rules.mistakes:
         if all(_agrees(wrong, args, outcome, rtol, atol) for args, _, outcome, _ in failures):
             return text
     args, expected, outcome = smallest
-    for predicate, text in hints:
+    for predicate, text in rules.hints:
         try:
             if outcome.error is None and predicate(args, expected, outcome.value):
                 return text

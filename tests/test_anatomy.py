@@ -155,6 +155,22 @@ def test_the_depths_are_told_apart_and_formulas_are_no_words():
     assert long.core_minutes == 10 and long.whole_minutes >= 11
 
 
+def wide_lines(text, width=79):
+    """Lines of code blocks that are wider than the page's column."""
+    blocks = re.findall(r"^(`{3,})(\w+)\n(.*?)^\1\s*$", text, re.M | re.S)
+    return [line for _, _, code in blocks for line in code.split("\n") if len(line) > width]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
+def test_code_on_the_pages_fits_the_column(path):
+    assert wide_lines(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_wide_line_is_found():
+    assert wide_lines("```python\n" + "x" * 80 + "\n```\n") == ["x" * 80]
+    assert wide_lines("`" * 4 + "{solution} a\n```python\n" + "x" * 79 + "\n```\n" + "`" * 4 + "\n") == []
+
+
 # --- the map ------------------------------------------------------------------------------------------------
 
 

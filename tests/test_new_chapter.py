@@ -36,6 +36,13 @@ def test_claim_and_test_agree_and_the_test_passes(chapter):
     load(tests).test_expanded_square()
 
 
+def test_the_template_comes_with_its_stamp(chapter):
+    page = (chapter / "book/my_topic.md").read_text(encoding="utf-8")
+    stamps = new_chapter.printed.read_stamps(chapter / "tests/derivations/printed.json")
+    assert new_chapter.printed.complaints(page, stamps) == []
+    assert new_chapter.printed.complaints(page.replace("2xh", "xh"), stamps) != []
+
+
 def test_exercise_takes_its_solution_and_gives_its_hints(chapter, monkeypatch):
     from dlp_utils import exercises
 

@@ -1,7 +1,9 @@
 """Notebook hygiene: what a reader, Colab and a code review expect of every stored notebook."""
 
 import ast
+import builtins
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +20,131 @@ import notebooks as tool  # noqa: E402
 STEMS = tool.stems()
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|Users|content|mnt|private)/\w")
 MYST = re.compile(r"^\s*(`{3,}|:{3,})\{\w+|\{[\w:]+\}`", re.M)
+WIDTH = 79  # characters in a column of the page
+ZOO = re.compile(r"^### Zoo \d+: ", re.M)
+HEADING = re.compile(r"^#{2,3} ", re.M)
+DETAILS = re.compile(r"<details>.*?</details>", re.S)
+WHERE = re.compile(r"<details>\n<summary>Where is it\?</summary>\n\n(?!</details>).+?\n\n</details>", re.S)
+SAYS = re.compile(r"\bthe bug (?:is |sits |lies )?(?:in|on|here)\b", re.I)
+COMMENTS = re.compile(r"#[^\n\"']*\b(?:bug|wrong|mistake)\b", re.I)
+PLAIN = re.compile(r"dlp\.(?:claim|profile)|np\..+|(?!(?:dlp|torch|nn|F)\.).+\.\w+", re.S)
+TRAINING = re.compile(r"(?:^|[._])(?:fit|train|backward)(?:$|_)")
+
+
+def parsed(source):
+    """A cell's syntax tree, without its lines of `%` magic."""
+    return ast.parse(re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.M))
+
+
+def calls_of(tree):
+    return [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def is_plumbing(source):
+    """Whether a cell only draws or only records claims: it must be folded.
+
+    It draws, and neither defines nor trains anything; or it makes claims, and calls nothing but built-in
+    functions, NumPy and methods of what is there already.
+    """
+    tree = parsed(source)
+    if any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for node in ast.walk(tree)):
+        return False
+    calls = calls_of(tree)
+    if {"plt.show", "plt.subplots", "plt.figure"} & set(calls):
+        return not any(TRAINING.search(name) for name in calls)
+    builtin = set(dir(builtins))
+    return "dlp.claim" in calls and all(name in builtin or PLAIN.fullmatch(name) for name in calls)
+
+
+def bound_names(source, imports=True):
+    """Names that a cell binds at its top level: assigned, defined, imported, of loops and of `with`."""
+    names, todo = set(), [parsed(source)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.alias) and imports:
+            names.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif not isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            todo += ast.iter_child_nodes(node)
+    return names - {"_"}
+
+
+def lesson_and_rest(cells):
+    """Indices of the code cells of the lesson, and of those of zoo and exercises (and of what comes after)."""
+    lesson, rest, over = [], [], False
+    for i, cell in enumerate(cells):
+        source = "".join(cell["source"])
+        if cell["cell_type"] != "code":
+            over = over or re.search(r"^## (?:The bug zoo|Exercises)\b", source, re.M) is not None
+        elif source.startswith("#| export") or not (over or "dlp.check(" in source):
+            lesson.append(i)
+        else:
+            rest.append(i)
+    return lesson, rest
+
+
+def text_of(output):
+    """The text that a stored output shows; a picture and a page of its own show none."""
+    data = output.get("data", {})
+    shown = output.get("text", data.get("text/plain", ""))
+    return "" if {"image/png", "text/html"} & set(data) else "".join(shown)
+
+
+def reading_problems(notebook):
+    """What keeps the reader of a page, of JupyterLab or of Colab from reading well."""
+    cells, said = notebook["cells"], []
+    text = ["".join(cell["source"]) for cell in cells]
+    lesson, rest = lesson_and_rest(cells)
+    for i in sorted(lesson + rest):
+        outputs = [text_of(output) for output in cells[i]["outputs"]]
+        for what, lines in (("code", text[i]), ("output", "\n".join(outputs))):
+            wide = [line for line in lines.split("\n") if len(line) > WIDTH and "://" not in line]
+            if wide:
+                said.append(f"cell {i} has {what} wider than {WIDTH} characters: {wide[0]}")
+        for output in cells[i]["outputs"]:
+            table = "".join(output.get("data", {}).get("text/html", ""))
+            columns = len(re.findall("<th>", table.partition("</thead>")[0])) if "<table" in table else 0
+            if columns > 8:
+                said.append(f"cell {i} shows a table of {columns} columns; 8 at most")
+        title = tool.title_of(text[i])
+        if title and not 3 <= len(title.split()) <= 8:
+            said.append(f"cell {i} has a title of {len(title.split())} words, not 3 to 8: {title}")
+        if not title and is_plumbing(text[i]):
+            said.append(
+                f"cell {i} only draws or only claims; begin it with `# @title …`, so that it is folded"
+            )
+    taken = set().union(*(bound_names(text[i]) for i in lesson))
+    for i in rest:
+        again = sorted(bound_names(text[i], imports=False) & taken)
+        if again:
+            said.append(f"cell {i}, of zoo or exercises, binds names of the lesson anew: {', '.join(again)}")
+    return said + zoo_problems(cells, text)
+
+
+def zoo_problems(cells, text):
+    """Specimens that give their bug away, and those without a fold that says where it is."""
+    said, name, section = [], None, ""
+
+    def close():
+        if name and len(WHERE.findall(section)) != 1:
+            said.append(f"{name!r} needs one fold <details> with the summary 'Where is it?'")
+
+    for i, cell in enumerate(cells):
+        markdown = cell["cell_type"] == "markdown"
+        if markdown and HEADING.search(text[i]):
+            close()
+            heading = ZOO.search(text[i])
+            name, section = (text[i][heading.start() :].split("\n")[0] if heading else None), ""
+        section += text[i] + "\n" if markdown else ""
+        open_text = DETAILS.sub("", text[i])
+        found = SAYS.search(open_text) or (name and not markdown and COMMENTS.search(open_text))
+        if found:
+            said.append(f"cell {i} gives the bug away: {found[0]}")
+    close()
+    return said
 
 
 def problems(notebook, stem, title_cell=None, setup_cell=None):
@@ -56,7 +183,7 @@ def problems(notebook, stem, title_cell=None, setup_cell=None):
             said.append(f"cell {i} uses MyST, which Colab and GitHub show as raw text")
     if "widgets" in notebook["metadata"]:
         said.append("the notebook stores widget state")
-    return said
+    return said + reading_problems(notebook)
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -65,6 +192,15 @@ def test_notebook_is_clean(stem):
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     expected = tool.title_cell(stem, title, notebook.metadata.get("dlp"))
     assert problems(notebook, stem, expected, tool.setup_cell()) == []
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_cells_are_folded_as_the_tool_folds_them(stem):
+    stored, fresh = tool.read(stem), tool.read(stem)
+    tool.fold(fresh)
+    assert [cell.metadata for cell in stored.cells] == [cell.metadata for cell in fresh.cells], (
+        f"marks and folds differ: python tools/notebooks.py stamp {stem}"
+    )
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -106,10 +242,47 @@ def test_claims_are_compared_by_ci(stem):
     for i, cell in enumerate(tool.read(stem).cells):
         if cell.cell_type != "code":
             continue
-        calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(re.sub(r"^\s*%.*$", "", cell.source, flags=re.M)))
-                 if isinstance(node, ast.Call)]  # fmt: skip
-        if "dlp.claim" in calls:
+        if "dlp.claim" in calls_of(parsed(cell.source)):
             assert "# NBVAL_CHECK_OUTPUT" in cell.source, f"cell {i} makes a claim that CI does not compare"
+
+
+def draws_only(source):
+    """Whether a cell is folded, claims nothing and defines nothing that others may call."""
+    return (
+        bool(tool.title_of(source))
+        and not {"dlp.claim"} & set(calls_of(parsed(source)))
+        and "def " not in source
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("stem", STEMS)
+def test_lesson_runs_again_after_zoo_and_exercises(stem, tmp_path):
+    """What a reader does who goes back: the lesson's cells, once more, after the notebook's last cell.
+
+    Pictures are not rendered, and cells that only draw are not repeated, to save time.
+    """
+    from nbclient import NotebookClient
+
+    notebook = tool.read(stem)
+    lesson, _ = lesson_and_rest(notebook.cells)
+    lesson = [i for i in lesson if not draws_only(notebook.cells[i].source)]
+    first = [notebook.cells[i] for i in lesson]
+    again = [nbformat.v4.new_code_cell(cell.source) for cell in first]
+    notebook.cells += again
+    environment = {
+        "DLP_PROFILE": "smoke",
+        "DLP_PROGRESS": str(tmp_path / "progress.json"),
+        "MPLBACKEND": "agg",
+    }
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(ROOT / "notebooks")}})
+    client.execute(env={**os.environ, **environment})
+    measured = re.compile(r"\(measured [^)]*\)")
+    for i, cell, repeated in zip(lesson, first, again, strict=True):
+        if "# NBVAL_CHECK_OUTPUT" in cell.source:
+            shown = [[measured.sub("", text_of(o)) for o in each.outputs] for each in (cell, repeated)]
+            assert shown[0] == shown[1], f"{stem}, cell {i}"
 
 
 def test_no_module_without_a_notebook():
@@ -159,6 +332,80 @@ def changed(**code_cell):
 def test_planted_mess_is_found(notebook, complaint):
     assert problems(GOOD, "x") == []
     assert any(complaint in sentence for sentence in problems(notebook, "x"))
+
+
+def with_cells(*sources):
+    """GOOD with more cells: code, or Markdown where the text begins with `#` and a blank or holds a fold."""
+    notebook = json.loads(json.dumps(GOOD))
+    for source in sources:
+        markdown = source.startswith(("## ", "### ", "<"))
+        cell = {"cell_type": "markdown" if markdown else "code", "source": source}
+        notebook["cells"].append(cell if markdown else cell | {"execution_count": 1, "outputs": []})
+    return notebook
+
+
+def shows(text):
+    return [{"output_type": "stream", "name": "stdout", "text": text}]
+
+
+WHERE_FOLD = "<details>\n<summary>Where is it?</summary>\n\nThe second line. What does it do?\n\n</details>"
+DRAWS = "fig, ax = plt.subplots()\nax.plot(x, x**2)\nplt.show()"
+CLAIMS = "# NBVAL_CHECK_OUTPUT\ngap = np.mean(a) - max(b.mean(), 0)\ndlp.claim('gap', gap, at_least=0)"
+
+
+@pytest.mark.parametrize(
+    "notebook",
+    [
+        with_cells("x = '" + 73 * "y" + "'"),
+        with_cells("%pip install -q 'x @ git+https://" + 80 * "y" + "'"),
+        with_cells("# @title Squares of all numbers\n" + DRAWS, "# @title The gap, claimed\n" + CLAIMS),
+        with_cells("def draw(x):\n    plt.show()", "history = dlp.fit(model)\n" + DRAWS),
+        with_cells("dlp.claim('two', square(2) + nn.Linear(1, 2)(x), equals=4)"),
+        with_cells("x = 1", "## The bug zoo", "### Zoo 1: x", "y = [x for x in 'ab']  # a loop", WHERE_FOLD),
+        with_cells("import time", "## Exercises", "import time", "dlp.check('a', lambda x=1: x)"),
+        with_cells("wrong = 1  # not the bug", "## Exercises", "def f():\n    wrong = 2"),
+    ],
+)
+def test_what_reads_well_passes(notebook):
+    assert reading_problems(notebook) == []
+
+
+@pytest.mark.parametrize(
+    ("notebook", "complaint"),
+    [
+        (with_cells("x = '" + 74 * "y" + "'"), "has code wider than 79"),
+        (changed(outputs=shows("a\n" + 80 * "b")), "has output wider than 79"),
+        (changed(outputs=[{"data": {"text/plain": 80 * "b"}}]), "has output wider than 79"),
+        (changed(outputs=[{"data": {"text/html": "<table><thead>" + 9 * "<th>" + "</thead>"}}]), "9 columns"),
+        (with_cells(DRAWS), "is folded"),
+        (with_cells(CLAIMS), "is folded"),
+        (with_cells("x = 1\n# @title Squares of all numbers\n" + DRAWS), "is folded"),
+        (with_cells("# @title Squares\n" + DRAWS), "a title of 1 words"),
+        (with_cells("x = 1", "## The bug zoo", "x = 2"), "names of the lesson anew: x"),
+        (with_cells("def x(): ...", "## Exercises", "for x in y: pass"), "names of the lesson anew: x"),
+        (with_cells("import x", "## Exercises", "with y as (x, z): pass"), "names of the lesson anew: x"),
+        (with_cells("x = 1", "def x(): ...\ndlp.check('a', x)"), "names of the lesson anew: x"),
+        (with_cells("#| export\nx = 1", "## Exercises", "class x: ..."), "names of the lesson anew: x"),
+        (
+            with_cells("## The bug zoo\n\n### Zoo 1: x", "y = 1", "## Exercises"),
+            "'### Zoo 1: x' needs one fold",
+        ),
+        (with_cells("### Zoo 1: x\n\n" + WHERE_FOLD, "### Zoo 2: y"), "'### Zoo 2: y' needs one fold"),
+        (with_cells("### Zoo 1: x\n\n" + 2 * WHERE_FOLD), "'### Zoo 1: x' needs one fold"),
+        (with_cells("y = 1  # the bug is on this line"), "gives the bug away"),
+        (with_cells("## The bug zoo\n\nThe bug is in the loss."), "gives the bug away"),
+        (with_cells("### Zoo 1: x\n\n" + WHERE_FOLD, "y = 1  # wrong"), "gives the bug away"),
+    ],
+)
+def test_what_reads_badly_is_found(notebook, complaint):
+    assert any(complaint in sentence for sentence in reading_problems(notebook))
+
+
+def test_lesson_and_rest_are_told_apart():
+    cells = with_cells("dlp.check('a', x)", "y = 1", "## The bug zoo", "#| export\nz = 1", "w = 1")["cells"]
+    assert lesson_and_rest(cells) == ([1, 3, 5], [2, 6])
+    both = "a = b = 1\n(c, *d), e[0] = f\nimport g.h as i, j.k\nfor m in n: o = 1\n(p := 1)\nwith q as r: s.t = 1"
+    assert bound_names(both) == set("abcdijmopr")
 
 
 def test_stale_title_and_setup_are_found():

@@ -1,6 +1,7 @@
 """The notebook tool: what it strips, what it keeps, and what it says when something is missing."""
 
 import base64
+import copy
 import io
 import sys
 from pathlib import Path
@@ -69,6 +70,54 @@ def test_fingerprint_follows_code_and_nothing_else():
     with_output = notebook_with(display(text_plain="1"), source="x = 1")
     with_output.cells.append(nbformat.v4.new_markdown_cell("prose"))
     assert tool.fingerprint(plain) == tool.fingerprint(with_output) != tool.fingerprint(commented)
+    # A new address of the repository changes the set-up cell and no result.
+    plain.cells.insert(0, nbformat.v4.new_code_cell(tool.setup_cell()))
+    assert tool.fingerprint(plain) == tool.fingerprint(with_output)
+
+
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("# @title Squares of all numbers\nplt.show()", "Squares of all numbers"),
+        ("# NBVAL_CHECK_OUTPUT\n# @title The gap, claimed", "The gap, claimed"),
+        ("# @title The gap, claimed\n# NBVAL_CHECK_OUTPUT", "The gap, claimed"),
+        ("x = 1\n# @title Too late a mark", None),
+        ("# @title", None),
+        ("# NBVAL_CHECK_OUTPUT", None),
+        ("", None),
+    ],
+)
+def test_title_of_a_marked_cell(source, title):
+    assert tool.title_of(source) == title
+
+
+def test_fold_writes_what_each_reader_needs():
+    notebook = notebook_with(source="# @title Squares of all numbers\nplt.show()")
+    notebook.cells.append(nbformat.v4.new_code_cell("x = 1"))
+    tool.fold(notebook)
+    marked, plain = (dict(cell.metadata) for cell in notebook.cells)
+    marked.pop("execution")
+    title = "Squares of all numbers"
+    assert plain == {} and marked == {
+        "tags": ["hide-input"],  # the page
+        "mystnb": {"code_prompt_show": title, "code_prompt_hide": title},
+        "jupyter": {"source_hidden": True},  # JupyterLab
+        "cellView": "form",  # Colab
+    }
+    nbformat.validate(notebook)
+
+
+def test_fold_follows_the_mark_and_keeps_what_others_wrote():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("# @title One two three\nx = 1")])
+    notebook.cells[0].metadata = nbformat.from_dict({"tags": ["mine"], "jupyter": {"outputs_hidden": True}})
+    before = copy.deepcopy(notebook)
+    tool.fold(notebook)
+    once = copy.deepcopy(notebook)
+    tool.fold(notebook)
+    assert notebook == once != before
+    notebook.cells[0].source = before.cells[0].source = "x = 1"
+    tool.fold(notebook)
+    assert notebook == before
 
 
 def test_cost_line_says_what_was_measured():

@@ -5,6 +5,7 @@ two pages are listed in _toc.yml, so the next author starts from green.
 """
 
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,8 @@ import nbformat
 import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "derivations"))
+import printed  # noqa: E402
 
 PAGE = """# {title}
 
@@ -40,7 +43,9 @@ here can use it.
 
 ## Binomial expansion: what a small step adds
 
-The core, at most 4,000 words. Headings carry the field's name. Let $x$ be a number. Define each symbol where it first appears:
+The core, at most 4,000 words. Headings carry the field's name.
+
+Let $x$ be a number. Define each symbol where it first appears:
 
 $$ s(x) = x^2 . $$ (def-{label}-square)
 
@@ -159,7 +164,7 @@ CELLS = (
                  "### The model\n\nThe formula above the code: $s(x) = x^2$."),
     ("code", MODEL_CELL),
     ("markdown", "**Predict.** A question that you answer before you run the next cell: what is the square of three?"),
-    ("code", '# NBVAL_CHECK_OUTPUT\n# @title Record: the square of three\n'
+    ("code", '# @title Record: the square of three\n# NBVAL_CHECK_OUTPUT\n'
              'dlp.claim("square-of-three", square(3), equals=9)'),
     ("markdown", "Nine: the sentence after the cell takes the question up.\n\n## Going further\n\n"
                  "Ablations, each answering one question.\n\n## Exercises\n\n**★ A first exercise** (code). "
@@ -188,6 +193,10 @@ def lay_out(stem, root=ROOT):
         raise SystemExit(f"chapter {stem!r} is there already: {', '.join(there)}")
     for name, text in files.items():
         (Path(root) / name).write_text(text.format(**words), encoding="utf-8")
+    stamps = Path(root) / "tests" / "derivations" / "printed.json"  # the template's formula was compared
+    formulas = printed.formulas(PAGE.format(**words))
+    new = {label: printed.stamp_of(latex) for label, latex in formulas.items()}
+    printed.write_stamps({**printed.read_stamps(stamps), **new}, stamps)
     cells = []
     for index, (kind, text) in enumerate(CELLS):
         source = notebooks.setup_cell() if text == "SETUP" else text.format(**words)
@@ -195,6 +204,7 @@ def lay_out(stem, root=ROOT):
         cells.append(make(source, id=f"{words['label']}-{index:03d}"))
     cells[0]["source"] = notebooks.title_cell(stem, f"{words['title']}: the lab", None)
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC})
+    notebooks.fold(notebook)
     nbformat.write(notebook, notebook_path)
     print(f"Chapter {stem!r} is laid out: {', '.join(files)}, notebooks/{stem}.ipynb.")
     print(

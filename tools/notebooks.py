@@ -2,7 +2,7 @@
 
     python tools/notebooks.py run [STEM ...]      execute at the current profile, store cleaned outputs
     python tools/notebooks.py export [STEM ...]   write dlp_utils/models/<stem>.py from the `#| export` cells
-    python tools/notebooks.py stamp [STEM ...]    rewrite title cell and set-up cell (after a change of address)
+    python tools/notebooks.py stamp [STEM ...]    rewrite title cell, set-up cell and folds (after a change of address)
     python tools/notebooks.py new STEM            lay out the files of a new chapter
 
 `run` skips a notebook whose cells have not changed since its outputs were stored; `run --force` does not.
@@ -89,22 +89,67 @@ def title_cell(stem, title, run):
 
 def setup_cell():
     """Code of the set-up cell: install the helper package only where it is missing, leave the host's versions."""
+    home, _, name = repository().rpartition("/")  # in two parts: the address alone is wider than the page
     return (
         "try:\n"
         "    import dlp_utils as dlp\n"
         "except ModuleNotFoundError:  # on Colab and Kaggle\n"
-        f'    %pip install -q "dlp-utils @ git+{repository()}"\n'
+        f'    home = "{home}"\n'
+        f'    %pip install -q "dlp-utils @ git+{{home}}/{name}"\n'
         "    import dlp_utils as dlp"
     )
 
 
+# --- folds: one mark in a cell, written out for the page, JupyterLab and Colab -------------------------------
+
+MARK = re.compile(r"# @title +(\S.*)")
+
+
+def title_of(source):
+    """The title of a cell that is plumbing, from its mark `# @title …`; None where there is no mark.
+
+    The mark is the cell's first line, or the line after `# NBVAL_CHECK_OUTPUT`.
+    """
+    first, *rest = source.split("\n")
+    if first.strip() == "# NBVAL_CHECK_OUTPUT" and rest:
+        first = rest[0]
+    found = MARK.fullmatch(first.rstrip())
+    return found[1] if found else None
+
+
+def put(metadata, key, values, names):
+    """Set metadata[key] to what others wrote there plus `values`, without the old values of `names`."""
+    kept = {name: value for name, value in metadata.pop(key, {}).items() if name not in names}
+    if kept | values:
+        metadata[key] = kept | values
+
+
+def fold(notebook):
+    """Fold every marked cell for the page (tag, title), JupyterLab and Colab; unfold every other one."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        title, metadata = title_of(cell.source), cell.metadata
+        tags = [tag for tag in metadata.pop("tags", []) if tag != "hide-input"]
+        metadata.pop("cellView", None)
+        if title:
+            tags.append("hide-input")
+            metadata["cellView"] = "form"
+        if tags:
+            metadata["tags"] = tags
+        put(metadata, "jupyter", {"source_hidden": True} if title else {}, ["source_hidden"])
+        prompts = ("code_prompt_show", "code_prompt_hide")
+        put(metadata, "mystnb", dict.fromkeys(prompts, title) if title else {}, prompts)
+
+
 def stamp(stem):
-    """Rewrite the machine-written cells of a notebook from its title, its measured run and the address."""
+    """Rewrite what the machine writes in a notebook: title cell, set-up cell, and the folds of marked cells."""
     notebook = read(stem)
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     notebook.cells[0].source = title_cell(stem, title, notebook.metadata.get("dlp"))
     first_code = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first_code.source = setup_cell()
+    fold(notebook)
     write(notebook, stem)
 
 
@@ -133,8 +178,14 @@ def export(stem, folder=MODELS):
 
 
 def fingerprint(notebook):
-    """Hash of the code cells: outputs are stored anew only when it changes."""
-    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    """Hash of the code cells: outputs are stored anew only when it changes.
+
+    The set-up cell does not count: a new address of the repository changes no result.
+    """
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    code = "\0".join(
+        source for source in cells if not source.startswith("try:\n    import dlp_utils as dlp\n")
+    )
     return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 

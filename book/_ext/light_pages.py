@@ -8,7 +8,6 @@
 """
 
 import re
-
 from pathlib import Path
 
 from docutils import nodes

@@ -67,7 +67,9 @@ def _mark_equations(app: Sphinx, doctree: nodes.document) -> None:
             )
             continue
         box = nodes.container("", classes=["dlp-equation"])
-        equation.parent.replace(equation, box)  # not replace_self: that would give the box the equation's id, too
+        equation.parent.replace(
+            equation, box
+        )  # not replace_self: that would give the box the equation's id, too
         box += [equation, _mark(app, label, tests[label], path)]
 
 

@@ -1,11 +1,11 @@
 """What `dlp.check` asks of the exercises and the bug zoo of the chapter on diffusion."""
 
-import contextlib
+import copy
 import math
 
 import numpy as np
 
-from dlp_utils.exercises import Wrong, choice, exercise, expect_close, free_form, number
+from dlp_utils.exercises import Wrong, call, choice, exercise, expect_close, free_form, number
 
 
 def _tensor(values):
@@ -19,12 +19,6 @@ def _is_tensor(got, what="the result"):
 
     if not isinstance(got, torch.Tensor):
         raise Wrong(f"{what}: expected a tensor, got {type(got).__name__}.")
-
-
-def _untouched(passed, originals):
-    for mine, original in zip(passed, originals, strict=True):
-        if mine.shape != original.shape or bool((mine != original).any()):
-            raise Wrong("your code modifies its input in place.", "Work on a copy.")
 
 
 def _tall(values):
@@ -742,7 +736,7 @@ def _check_draw_steps(draw_steps, rng):
     for n, T in ((4000, 4), (6000, 10)):
         t = draw_steps(n, T, seeded(seed))
         _is_tensor(t)
-        if t.is_floating_point() or t.dtype == torch.bool:
+        if t.dtype != torch.long:
             raise Wrong(f"the steps are of type {t.dtype}.", "A step is an index: whole numbers (long).")
         if tuple(t.shape) != (n,):
             raise Wrong(f"got shape {tuple(t.shape)}, wanted ({n},).", "One step for each of n pictures.")
@@ -767,6 +761,13 @@ def _check_draw_steps(draw_steps, rng):
             raise Wrong("two runs with the same seed differ.", "Who throws the dice? Use the generator.")
         if torch.equal(t, draw_steps(n, T, seeded(seed + 1))):
             raise Wrong("another seed gives the same steps.", "Who throws the dice? Use the generator.")
+        for lag in range(1, 2 * T + 1):
+            equal, pairs = int((t[lag:] == t[:-lag]).sum()), n - lag
+            if abs(equal - pairs / T) > 6 * math.sqrt(pairs / T):
+                raise Wrong(
+                    f"pictures that are {lag} places apart have the same step in {equal / pairs:.0%} of all cases.",
+                    "A step for each picture, drawn on its own, not a permutation of all steps again and again.",
+                )
 
 
 def _coefficients(bar):
@@ -866,14 +867,24 @@ def add_noise(x0, noise, alpha_bar):
 def _check_under_average(under_average, rng):
     import torch
 
-    layer = torch.nn.Linear(3, 2)
+    class Shifted(torch.nn.Linear):
+        """A layer with a buffer, as batch norm has one for its running mean."""
+
+        def __init__(self):
+            super().__init__(3, 2)
+            self.register_buffer("shift", torch.zeros(2))
+
+        def forward(self, x):
+            return super().forward(x) - self.shift
+
+    model = Shifted()
     with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.copy_(_tensor(rng.normal(size=tuple(parameter.shape))))
-    own = {name: value.clone() for name, value in layer.state_dict().items()}
-    average = {name: value + 1 for name, value in own.items()}
+        for value in model.state_dict().values():
+            value.copy_(_tensor(rng.normal(size=tuple(value.shape))))
+    own = {name: value.clone() for name, value in model.state_dict().items()}
+    average = {name: value + k + 1 for k, (name, value) in enumerate(own.items())}
     kept = {name: value.clone() for name, value in average.items()}
-    parameters = list(layer.parameters())
+    parameters = list(model.parameters())
     x = _tensor(rng.normal(size=(5, 3))).float()
     calls = []
 
@@ -886,20 +897,30 @@ def _check_under_average(under_average, rng):
         with torch.no_grad():
             return model(x).square().mean()
 
-    wanted, without = (
-        torch.nn.functional.linear(x, weights["weight"], weights["bias"]).square().mean()
-        for weights in (kept, own)
-    )
-    got = under_average(layer, average, measure)
+    def under(*parts):
+        """What measure returns with the own weights, but for the parts named."""
+        other = copy.deepcopy(model)
+        mixed = {name: kept[name] if name in parts else value for name, value in own.items()}
+        other.load_state_dict(mixed)
+        return measure(other)
+
+    names = [name for name, _ in model.named_parameters()]
+    wanted, without, halfway = under(*own), under(), under(*names)
+    calls.clear()
+    got = under_average(model, average, measure)
     if not calls:
         raise Wrong("measure was never called.", "What is measured under the averages?")
     if got is None:
         raise Wrong("your code returned None.", "What did measure say?")
-    hint = ""
-    if torch.is_tensor(got) and torch.allclose(got, without):
-        hint = "That is the bug: whose weights has the model during the measurement?"
-    expect_close(got, wanted, "what measure returned", rtol=1e-5, hint=hint)
-    now = layer.state_dict()
+    known = [
+        (without, "That is the bug: whose weights has the model during the measurement?"),
+        (
+            halfway,
+            "The parameters are exchanged, the buffer is not. What is in state_dict() beside the parameters?",
+        ),
+    ]
+    expect_close(got, wanted, "what measure returned", rtol=1e-5, mistakes=known)
+    now = model.state_dict()
     if all(torch.equal(now[name], kept[name]) for name in kept):
         raise Wrong(
             "after the call the model still has the averaged weights.",
@@ -909,7 +930,7 @@ def _check_under_average(under_average, rng):
         raise Wrong("after the call the model has other weights than before.", "Are all of them put back?")
     if not all(torch.equal(average[name], kept[name]) for name in kept):
         raise Wrong("the averages have changed.", "They are read, not written.")
-    if [id(p) for p in layer.parameters()] != [id(p) for p in parameters]:
+    if [id(p) for p in model.parameters()] != [id(p) for p in parameters]:
         raise Wrong(
             "the model has new parameter objects.",
             "The optimizer holds the old ones and would move those: which operation writes in place?",
@@ -918,16 +939,26 @@ def _check_under_average(under_average, rng):
     class Broken(Exception):
         pass
 
-    def broken(model):
-        raise Broken
+    for error in (Broken, KeyboardInterrupt):
+        what = "raises an error" if error is Broken else "is interrupted (Ctrl-C)"
 
-    with contextlib.suppress(Broken):
-        under_average(layer, average, broken)
-    if not all(torch.equal(layer.state_dict()[name], own[name]) for name in own):
-        raise Wrong(
-            "when measure raises an error, the model keeps the averaged weights.",
-            "In a notebook a cell is often interrupted. What does Python run in any case?",
-        )
+        def broken(model, error=error):
+            raise error
+
+        try:
+            under_average(model, average, broken)
+        except error:
+            pass
+        else:
+            raise Wrong(
+                f"when measure {what}, your code says nothing of it.",
+                "Whoever calls it has to know. What does Python run in any case, without catching anything?",
+            )
+        if not all(torch.equal(model.state_dict()[name], own[name]) for name in own):
+            raise Wrong(
+                f"when measure {what}, the model keeps the averaged weights.",
+                "In a notebook a cell is often interrupted. What does Python run in any case?",
+            )
 
 
 def _clip_cases(rng):
@@ -1100,28 +1131,38 @@ def _check_forward(forward, rng):
     xt = _tensor(rng.normal(size=(5, 2))).float()
     t = _tensor(rng.integers(10, size=5))
     labels = _tensor((rng.uniform(size=(5, 24)) < 0.2).astype("float32"))
-    passed = [xt.clone(), t.clone(), labels.clone()]
-    got = forward(model, *passed)
+    got = call(lambda *inputs: forward(model, *inputs), xt, t, labels)
     _is_tensor(got)
-    _untouched(passed, (xt, t, labels))
     time, label = model.time(t), model.label(labels)
-    hint = ""
-    for wrong, text in (
+    known = [
         (xt + model.body(time), "That is the bug: where do the labels come in?"),
         (xt + model.body(label), "The labels are in. Does the network still know the step?"),
-        (xt + model.body(time) + model.body(label), "Two passes. Which layer can combine step and labels?"),
-        (xt + model.body(time * label), "A product: an empty set of labels would hide the step. Add."),
+        (
+            xt + model.body(time) + model.body(label),
+            "Two passes. Which layer can combine step and labels?",
+        ),
+        (
+            xt + model.body(time * label),
+            "A product: an empty set of labels would hide the step. Add.",
+        ),
         (model.body(time + label), "What has become of xt?"),
-    ):
-        if got.shape == wrong.shape and torch.allclose(got, wrong, atol=1e-6):
-            hint = text
+    ]
     right = xt + model.body(time + label)
-    expect_close(got.detach(), right.detach(), "the output", rtol=1e-4, atol=1e-5, hint=hint)
+    expect_close(got, right, "the output", rtol=1e-4, atol=1e-5, mistakes=known)
     if not got.requires_grad:
         raise Wrong("the output has no gradient.", "Is something detached, or under no_grad?")
-    got.sum().backward()
-    if model.label.weight.grad is None or not bool(model.label.weight.grad.any()):
-        raise Wrong("no gradient reaches model.label.", "Is the labels' way into the output differentiable?")
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    slopes, wanted = (
+        torch.autograd.grad(out.sum(), parameters, retain_graph=True, allow_unused=True)
+        for out in (got, right)
+    )
+    for name, slope, other in zip(names, slopes, wanted, strict=True):
+        if slope is None or not bool(slope.any()):
+            raise Wrong(
+                f"no gradient reaches model.{name}.",
+                "Is the labels' way into the output differentiable, and the step's?",
+            )
+        expect_close(slope, other, f"the gradient of model.{name}", rtol=1e-3, atol=1e-4)
 
 
 @free_form("diff-zoo-order")
@@ -1151,14 +1192,10 @@ def _check_guided(guided, rng):
     for weights in ([0.0, 1.0, 2.0, 7.5], [3.0] * B):
         w = _tensor(weights)
         calls.clear()
-        passed = [xt.clone(), t.clone(), labels.clone(), w.clone()]
-        got = guided(model, *passed)
+        got = call(lambda *inputs: guided(model, *inputs), xt, t, labels, w)
         _is_tensor(got)
-        _untouched(passed, (xt, t, labels, w))
         wide = _tall(w)
-        right = none + wide * (cond - none)
-        hint = ""
-        for wrong, text in (
+        known = [
             (cond + wide * (none - cond), "That is the bug: which half has seen the labels?"),
             (
                 cond + wide * (cond - none),
@@ -1166,10 +1203,10 @@ def _check_guided(guided, rng):
             ),
             (none + wide * cond, "Starting from `none`, in which direction?"),
             (cond, "Where is w?"),
-        ):
-            if got.shape == right.shape and torch.allclose(got, wrong) and not torch.allclose(got, right):
-                hint = hint or text
-        expect_close(got, right, f"the guided prediction for w = {weights}", hint=hint)
+        ]
+        right = none + wide * (cond - none)
+        what = f"the guided prediction for w = {weights}"
+        expect_close(got, right, what, rtol=1e-5, mistakes=known)
         if calls != [2 * B]:
             raise Wrong(
                 f"the model was called {len(calls)} times, with {calls} pictures.",

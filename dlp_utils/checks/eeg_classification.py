@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from dlp_utils.exercises import Wrong, choice, exercise, expect_close, free_form, interval, number
+from dlp_utils.exercises import (
+    Wrong,
+    agrees,
+    call,
+    choice,
+    exercise,
+    expect_close,
+    free_form,
+    interval,
+    number,
+)
 
 
 def _root(matrix, power):
@@ -139,7 +149,7 @@ def _check_csp(csp, rng):
         a, b = _covariance(rng, channels), _covariance(rng, channels)
         values = np.sort(np.linalg.eigvals(np.linalg.solve(a + b, a)).real)[::-1]
         wanted = np.concatenate([values[:pairs], values[-pairs:]])
-        got = np.asarray(csp(a.copy(), b.copy(), pairs))
+        got = np.asarray(call(csp, a, b, pairs))
         name = f"csp of two ({channels}, {channels}) covariances with pairs={pairs}"
         if got.shape == (2 * pairs, channels) and got.shape != (channels, 2 * pairs):
             raise Wrong(f"{name} has shape {got.shape}.", "Filters are columns here: transpose it.")
@@ -162,14 +172,16 @@ def _check_csp(csp, rng):
             hint = "Both ends are wanted: `pairs` filters for class a, and `pairs` for class b."
         elif np.allclose(np.sum(got * got, axis=0), 1):
             hint = "These look like the eigenvectors of one covariance. CSP asks for two at once: a w = λ (a + b) w."
-        expect_close(share, wanted, f"{name}: the share of class a in each filter's power", hint=hint)
+        what = f"{name}: the share of class a in each filter's power"
+        expect_close(share, wanted, what, rtol=1e-4, hint=hint)
         scale = power_a + power_b
         hint = ""
         if np.allclose(power_b, 1):
             hint = "You solved a w = λ b w: the same directions, scaled by b alone. Solve with a + b."
         elif np.allclose(np.sum(got * got, axis=0), 1):
             hint = "The columns have length 1; instead, wᵀ(a + b)w must be 1."
-        expect_close(scale, np.ones(2 * pairs), f"{name}: wᵀ(a + b)w for each filter", hint=hint)
+        what = f"{name}: wᵀ(a + b)w for each filter"
+        expect_close(scale, np.ones(2 * pairs), what, rtol=1e-4, hint=hint)
 
 
 def _logpower_cases(rng):
@@ -369,7 +381,7 @@ def _evoked(rng, trials, channels=4, samples=250):
 
 def _score(features, data, rng):
     train, test = data(rng, 300), data(rng, 400)
-    f = [np.asarray(features(x.copy()), dtype=float) for x, _ in (train, test)]
+    f = [np.asarray(call(features, x), dtype=float) for x, _ in (train, test)]
     for part, (x, _) in zip(f, (train, test), strict=True):
         if part.ndim != 2 or len(part) != len(x):
             raise Wrong(f"features of {len(x)} trials have shape {part.shape}, wanted ({len(x)}, D).")
@@ -488,7 +500,7 @@ def _check_modes(train_and_test, rng):
             )
         if model.training:
             raise Wrong("the model is left in training mode.", "The last call before returning is a test.")
-        if result is None or [float(value) for value in result] != [float(value) for value in numbers]:
+        if result is None or not agrees([float(value) for value in result], numbers, rtol=1e-5):
             raise Wrong(f"returned {result!r}, wanted the four test results in their order.")
 
 
@@ -546,78 +558,116 @@ def _check_pairs(pair_files, rng):
             )
 
 
+def _same_gradient(got, leaf, wanted, what, hint=""):
+    """Compare the gradient of the sum of `got` by `leaf` with `wanted`."""
+    import torch
+
+    if not got.requires_grad:
+        raise Wrong(
+            f"no gradient flows back to {what}.", "Stay in torch: no .item(), no .detach(), no NumPy."
+        )
+    (slope,) = torch.autograd.grad(got.sum(), leaf, allow_unused=True)
+    if slope is None:
+        raise Wrong(
+            f"no gradient flows back to {what}.", "Stay in torch: no .item(), no .detach(), no NumPy."
+        )
+    expect_close(slope.to(got.dtype), wanted, f"the gradient by {what}", rtol=1e-5, hint=hint)
+
+
 @free_form("eeg-zoo-softmax")
 def _check_loss(classification_loss, rng):
     import torch
 
-    for rows in (2, 7):
-        logits = torch.tensor(rng.normal(size=(rows, 4)) * 3, requires_grad=True)
+    for rows, width in ((2, torch.float64), (7, torch.float64), (5, torch.float32)):
+        logits = torch.tensor(rng.normal(size=(rows, 4)) * 3, dtype=width, requires_grad=True)
         labels = torch.tensor(rng.integers(0, 4, rows))
-        got = classification_loss(logits, labels)
+        got = call(classification_loss, logits, labels)
         if not isinstance(got, torch.Tensor) or got.ndim:
-            raise Wrong(f"expected a tensor with one number, got {type(got).__name__} {got!r}.")
-        logs = torch.log_softmax(logits, dim=1)
-        expected = -logs[torch.arange(rows), labels].mean()
-        twice = -torch.log_softmax(torch.softmax(logits, dim=1), dim=1)[torch.arange(rows), labels].mean()
-        hint = ""
-        if torch.isclose(got, twice):
-            hint = "That is the bug: cross_entropy takes logits, and applies the softmax itself."
-        elif torch.isclose(got, expected * rows):
-            hint = "The mean over the trials, not the sum."
-        elif torch.isclose(got, -torch.softmax(logits, 1)[torch.arange(rows), labels].mean()):
-            hint = "nll_loss wants log-probabilities. Where is the logarithm?"
-        elif torch.isclose(got, -expected):
-            hint = "The sign: a loss is *minus* the log-probability."
-        expect_close(float(got.detach()), float(expected.detach()), f"the loss of {rows} trials", hint=hint)
-        if not got.requires_grad:
-            raise Wrong("no gradient flows back to the logits.", "Stay in torch: no .item(), no NumPy.")
-    confident = torch.tensor([[500.0, -500.0, 0.0, 0.0]], dtype=torch.float64, requires_grad=True)
-    loss = classification_loss(confident, torch.tensor([1]))
-    loss.backward()
-    if not torch.isfinite(loss) or not torch.isfinite(confident.grad).all():
-        raise Wrong(
-            "logits of ±500 give a loss that is not finite.", "Take log_softmax, not the log of a softmax."
-        )
-    expect_close(float(loss.detach()), 1000.0, "the loss of a trial that is confidently wrong")
+            raise Wrong(
+                f"expected a tensor with one number, got {type(got).__name__} {got!r}.",
+                "Stay in torch: no .item(), no NumPy. And one number for all trials: their mean.",
+            )
+
+        def mean_of(values, rows=rows, labels=labels):
+            return -values[torch.arange(rows), labels].mean()
+
+        softmax = torch.softmax(logits, dim=1)
+        expected = mean_of(softmax.log())
+        mistakes = [
+            (
+                mean_of(torch.log_softmax(softmax, dim=1)),
+                "That is the bug: cross_entropy takes logits, and applies the softmax itself.",
+            ),
+            (expected * rows, "The mean over the trials, not the sum."),
+            (expected / 4, "The mean over the trials, not over their four logits."),
+            (mean_of(softmax), "nll_loss wants log-probabilities. Where is the logarithm?"),
+            (mean_of(logits), "nll_loss wants log-probabilities. These are the logits."),
+            (-expected, "The sign: a loss is *minus* the log-probability."),
+            (
+                mean_of(torch.log_softmax(logits, dim=0)),
+                "The probabilities of one trial add up to 1: over which axis is the softmax?",
+            ),
+        ]
+        expect_close(got, expected, f"the loss of {rows} trials", rtol=1e-5, mistakes=mistakes)
+        right = (softmax - torch.nn.functional.one_hot(labels, 4)).detach() / rows
+        _same_gradient(got, logits, right, "the logits")
+    for width in (torch.float64, torch.float32):
+        confident = torch.tensor([[500.0, -500.0, 0.0, 0.0]], dtype=width, requires_grad=True)
+        loss = call(classification_loss, confident, torch.tensor([1]))
+        (slope,) = torch.autograd.grad(loss, confident)
+        if not torch.isfinite(loss) or not torch.isfinite(slope).all():
+            raise Wrong(
+                "logits of ±500 give a loss that is not finite.",
+                "Take log_softmax, not the log of a softmax.",
+            )
+        expect_close(float(loss.detach()), 1000.0, "the loss of a trial that is confidently wrong", rtol=1e-5)
 
 
 @free_form("eeg-zoo-log")
 def _check_log_layer(log_layer, rng):
     import torch
 
-    power = torch.tensor(rng.uniform(0.01, 9, (2, 3, 4)), requires_grad=True)
-    got = log_layer(power)
-    if not isinstance(got, torch.Tensor):
-        raise Wrong(f"expected a tensor, got {type(got).__name__}.")
-    hint = ""
-    if got.shape == power.shape and torch.allclose(got, torch.log(power + 1e-6), rtol=1e-9):
-        hint = "Adding the floor changes every value. Clamp: only what lies below the floor may change."
-    elif got.shape == power.shape and torch.allclose(got, torch.log1p(power)):
-        hint = "log(1 + p) is almost linear for small powers: a gain is no longer an offset."
-    expect_close(
-        got.detach().numpy(),
-        np.log(power.detach().numpy()),
-        "the logarithm of ordinary powers",
-        rtol=1e-9,
-        hint=hint,
-    )
+    for width in (torch.float64, torch.float32):
+        power = torch.tensor(rng.uniform(0.01, 9, (2, 3, 4)), dtype=width, requires_grad=True)
+        got = call(log_layer, power)
+        if not isinstance(got, torch.Tensor):
+            raise Wrong(f"expected a tensor, got {type(got).__name__}.")
+        adds = "Adding the floor changes every value. Clamp: only what lies below the floor may change."
+        mistakes = [
+            (torch.log(power + 1e-6), adds),
+            (
+                torch.log1p(power),
+                "log(1 + p) is almost linear for small powers: a gain is no longer an offset.",
+            ),
+            (torch.log10(power), "The natural logarithm."),
+        ]
+        what = "the logarithm of ordinary powers"
+        expect_close(got, torch.log(power), what, rtol=1e-9, mistakes=mistakes)
+        _same_gradient(got, power, 1 / power.detach(), "ordinary powers")
+        near = torch.tensor([2e-6, 1e-5], dtype=width)
+        expect_close(
+            call(log_layer, near), torch.log(near), "log_layer just above the floor", rtol=1e-5, hint=adds
+        )
     for floor in (1e-6, 1e-3):
         silent = torch.tensor([0.0, floor / 2, 1.0, 1e-30], dtype=torch.float64, requires_grad=True)
-        got = log_layer(silent, floor)
+        got = call(log_layer, silent, floor)
         if not torch.isfinite(got).all():
             raise Wrong(
                 f"log_layer of a power of 0 is {got.detach()[0]:g}.",
                 "Clamp *before* the logarithm, at `floor`.",
             )
-        got.sum().backward()
-        if silent.grad is None or not torch.isfinite(silent.grad).all():
+        expected = torch.log(silent.detach().clamp(min=floor))
+        hint = "The floor is the second argument." if floor != 1e-6 else ""
+        expect_close(got, expected, f"log_layer at and below the floor {floor:g}", hint=hint)
+        if not got.requires_grad:
+            raise Wrong("no gradient flows back to the powers.", "Stay in torch: no .detach(), no NumPy.")
+        (slope,) = torch.autograd.grad(got.sum(), silent)
+        if not torch.isfinite(slope).all():
             raise Wrong(
                 "the value at 0 is finite, its gradient is not.",
                 "torch.where around a log still computes 0 · ∞ backward. Clamp the argument instead.",
             )
-        expected = np.log(np.maximum(silent.detach().numpy(), floor))
-        hint = "The floor is the second argument." if floor != 1e-6 else ""
-        expect_close(got.detach().numpy(), expected, f"log_layer at and below the floor {floor:g}", hint=hint)
+        expect_close(slope[2:3].to(got.dtype), torch.ones(1).double(), "the gradient at a power of 1")
 
 
 choice(

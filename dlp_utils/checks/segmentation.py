@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlp_utils.exercises import Wrong, exercise, expect_close, free_form, interval, number
+from dlp_utils.exercises import Wrong, call, exercise, expect_close, free_form, interval, number
 
 # --- exercises -----------------------------------------------------------------------------------------
 
@@ -476,7 +476,7 @@ def _check_instances(instances, rng):
     for _ in range(4):
         truth = _disks(rng)
         mask = truth > 0
-        labels = np.asarray(instances(mask.copy()))
+        labels = np.asarray(call(instances, mask))
         if labels.shape != mask.shape:
             raise Wrong(f"labels of a mask of shape {mask.shape} have shape {labels.shape}.")
         if labels.dtype == bool or not np.issubdtype(labels.dtype, np.integer):
@@ -515,27 +515,32 @@ def _scores(prediction, target):
 
 
 @free_form("seg-zoo-accuracy")
-def _check_dice_score(dice_score, rng):
+def _check_dice_score(logit_dice, rng):
     import torch
 
-    for pictures, empty in ((1, False), (3, False), (4, True)):
-        logits = torch.tensor(rng.normal(size=(pictures, 1, 6, 5)))
-        target = torch.tensor((rng.uniform(size=logits.shape) < 0.3).astype(float))
+    for pictures, empty, width in (
+        (1, False, torch.float64),
+        (3, False, torch.float64),
+        (3, False, torch.float32),
+        (4, True, torch.float64),
+    ):
+        logits = torch.tensor(rng.normal(size=(pictures, 1, 6, 5)), dtype=width)
+        target = torch.tensor(rng.uniform(size=logits.shape) < 0.3, dtype=width)
         target[:, :, 0, 0] = 1
         if empty:
             target[0], logits[0] = 0, -1.0
             target[1] = 0
-        prediction = (logits > 0).double()
+        prediction = (logits > 0).to(width)
         overlap, total = _scores(prediction, target)
         each = torch.where(total > 0, 2 * overlap / total.clamp(min=1), 1.0)
-        got = dice_score(logits.clone(), target.clone())
+        got = call(logit_dice, logits, target)
         if not isinstance(got, (torch.Tensor, float)) or (isinstance(got, torch.Tensor) and got.ndim):
             kind = f"shape {tuple(got.shape)}" if isinstance(got, torch.Tensor) else type(got).__name__
             raise Wrong(f"expected one number, got {kind}.", "The mean over the pictures.")
-        got, expected = float(got), float(each.mean())
+        got, expected = torch.as_tensor(got), each.mean()
         known = [
             (
-                (prediction == target).double().mean(),
+                (prediction == target).to(width).mean(),
                 "That is the bug: equal background pixels count as well.",
             ),
             (
@@ -553,7 +558,7 @@ def _check_dice_score(dice_score, rng):
                 "That is IoU. Dice counts the overlap twice, above and below.",
             ),
         ]
-        at_half = (logits > 0.5).double()
+        at_half = (logits > 0.5).to(width)
         half_overlap, half_total = _scores(at_half, target)
         known.append(
             (
@@ -561,11 +566,10 @@ def _check_dice_score(dice_score, rng):
                 "A logit of one half is a probability of 0.62. At which logit is the probability one half?",
             )
         )
-        hint = next((text for value, text in known if np.isclose(float(value), got, equal_nan=True)), "")
         what = f"the score of {pictures} picture{'s' * (pictures > 1)}" + (
             ", one pair empty" if empty else ""
         )
-        expect_close(got, expected, what, hint=hint)
+        expect_close(got, expected, what, rtol=1e-5, mistakes=known)
 
 
 @free_form("seg-zoo-elastic")
@@ -587,7 +591,7 @@ def _check_augment(augment, rng):
         calls.append(({3: "image", 1: "mask"}.get(len(array), "something else"), field, mode))
         return bent(array, field)
 
-    got = augment(image.clone(), mask.clone(), draw_field, warp)
+    got = call(lambda *pair: augment(*pair, draw_field, warp), image, mask)
     if not isinstance(got, (tuple, list)) or len(got) != 2:
         raise Wrong(f"expected a pair (image, mask), got {type(got).__name__}.")
     warped = {name: (field, mode) for name, field, mode in calls}
@@ -630,10 +634,10 @@ def _check_augment(augment, rng):
             raise Wrong(f"the {name} that comes back is not the warped one.", "Return what warp returns.")
 
 
-def _trimap(rng, rows=7, columns=9):
+def _trimap(rng, pictures, labels, rows=7, columns=9):
     import torch
 
-    return torch.tensor(rng.choice([1.0, 3.0], size=(1, 1, rows, columns)), dtype=torch.float32)
+    return torch.tensor(rng.choice(labels, size=(pictures, 1, rows, columns)), dtype=torch.float32)
 
 
 @free_form("seg-zoo-bicubic")
@@ -641,29 +645,32 @@ def _check_resize_mask(resize_mask, rng):
     import torch
     from torch.nn.functional import interpolate
 
-    for size in ((14, 18), (11, 13), (5, 6)):
-        mask = _trimap(rng)
-        got = resize_mask(mask.clone(), size)
-        if not isinstance(got, torch.Tensor) or tuple(got.shape) != (1, 1, *size):
+    for size, pictures in (((14, 18), 1), ((11, 13), 1), ((5, 6), 1), ((11, 6), 3)):
+        mask = _trimap(rng, pictures, [1.0, 3.0])
+        got = call(resize_mask, mask, size)
+        if not isinstance(got, torch.Tensor) or tuple(got.shape) != (pictures, 1, *size):
             shape = tuple(got.shape) if isinstance(got, torch.Tensor) else type(got).__name__
-            raise Wrong(f"a mask of (1, 1, 7, 9) resized to {size} has shape {shape}.")
+            raise Wrong(f"a mask of ({pictures}, 1, 7, 9) resized to {size} has shape {shape}.")
         new = sorted(set(got.unique().tolist()) - set(mask.unique().tolist()))
         if new:
             raise Wrong(
                 f"a mask with the labels 1 and 3 has the label {new[0]:g} after resizing.",
                 "Labels are names. What is the mean of two names? Which mode takes no means?",
             )
+        got = got.to(mask.dtype)
         exact, old = (interpolate(mask, size, mode=mode) for mode in ("nearest-exact", "nearest"))
-        if not torch.equal(got.to(exact.dtype), exact) and not torch.equal(got.to(old.dtype), old):
+        if not torch.equal(got, exact) and not torch.equal(got, old):
             hint = ""
             if torch.equal(got, torch.where(interpolate(mask, size, mode="bilinear") > 2, 3.0, 1.0)):
                 hint = "A threshold works for two labels, and not for three."
+            elif torch.equal(got[0], exact[0]) or torch.equal(got[0], old[0]):
+                hint = "The first picture is right. And the others of the batch?"
             raise Wrong(f"resized to {size}, the labels are not those of the nearest pixels.", hint)
-    three = torch.tensor([[1.0, 2.0, 3.0]]).expand(1, 1, 3, 3)
-    got = resize_mask(three.clone(), (6, 6))
-    if sorted(got.unique().tolist()) != [1, 2, 3]:
+    three = _trimap(rng, 2, [1.0, 2.0, 3.0])
+    got = call(resize_mask, three, (14, 18)).to(three.dtype)
+    if not torch.equal(got, three.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)):
         raise Wrong(
-            f"a mask with the labels 1, 2, 3 has {sorted(got.unique().tolist())} after resizing.",
+            "a mask with the labels 1, 2, 3 at twice the size is not the same mask with larger pixels.",
             "A threshold works for two labels, and not for three.",
         )
 
@@ -673,14 +680,19 @@ def _check_predict(predict, rng):
     import torch
 
     logits = torch.tensor(np.concatenate([rng.normal(size=20), [-0.3, -1e-3, 1e-3, 0.3, 0.45, 40.0, -8.0]]))
-    logits = logits.reshape(1, 1, 3, 9)
-    got = predict(logits.clone())
+    logits = torch.cat([logits.reshape(1, 1, 3, 9), -logits.clamp(max=8).reshape(1, 1, 3, 9) - 0.2])
+    got = call(predict, logits)
     if not isinstance(got, torch.Tensor) or got.shape != logits.shape:
         raise Wrong(f"expected a tensor of shape {tuple(logits.shape)}, got {type(got).__name__}.")
     expected = logits > 0
     hint = ""
     if bool((got != 0).all()):
-        hint = "Everything is foreground. What is the smallest value of the sigmoid of a probability?"
+        hint = (
+            "Everything is foreground: what you compare with one half never lies below it. What is the smallest value "
+            "of the sigmoid of a probability, and what is a softmax over a single channel?"
+        )
+    elif bool((got == 0).all()):
+        hint = "Nothing is foreground. Which values can the number have that you compare?"
     elif torch.equal(got.bool(), logits > 0.5):
         hint = "Which probability has a logit of one half? At which logit is the probability one half?"
     elif torch.equal(got.bool(), ~expected):
@@ -737,7 +749,7 @@ def _check_resize_pair(resize_pair, rng):
     for shape, size in (((8, 8), (20, 20)), ((32, 16), (48, 40)), ((9, 12), (5, 7))):
         image = torch.tensor(rng.uniform(size=(2, 3, *shape)), dtype=torch.float32)
         mask = torch.tensor(rng.choice([0.0, 1.0], size=(2, 1, *shape)), dtype=torch.float32)
-        got = resize_pair(image.clone(), mask.clone(), size)
+        got = call(lambda *pair, size=size: resize_pair(*pair, size), image, mask)
         if not isinstance(got, (tuple, list)) or len(got) != 2:
             raise Wrong(f"expected a pair (image, mask), got {type(got).__name__}.")
         for name, part, like in zip(("image", "mask"), got, (image, mask), strict=True):
@@ -745,24 +757,29 @@ def _check_resize_pair(resize_pair, rng):
             if not isinstance(part, torch.Tensor) or tuple(part.shape) != wanted:
                 shown = tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__
                 raise Wrong(f"the {name} of shape {tuple(like.shape)} resized to {size}: {shown}.")
-        hint = ""
-        if torch.allclose(got[0], interpolate(image, size, mode="bilinear", align_corners=True), atol=1e-5):
-            hint = "The image is aligned by the centers of its corner pixels, the mask by its edges. Which setting is it?"
-        elif torch.allclose(got[0], interpolate(image, size, mode="nearest-exact"), atol=1e-5):
-            hint = "The image may be interpolated: bilinear."
-        elif torch.allclose(got[0], interpolate(image, size, mode="bilinear", antialias=True), atol=1e-5):
-            hint = "Without antialias here, so that one formula holds for all sizes."
+        known = [
+            (
+                interpolate(image, size, mode="bilinear", align_corners=True),
+                "The image is aligned by the centers of its corner pixels, the mask by its edges. Which setting is it?",
+            ),
+            (interpolate(image, size, mode="nearest-exact"), "The image may be interpolated: bilinear."),
+            (interpolate(image, size, mode="nearest"), "The image may be interpolated: bilinear."),
+            (
+                interpolate(image, size, mode="bilinear", antialias=True),
+                "Without antialias here, so that one formula holds for all sizes.",
+            ),
+        ]
         expected = interpolate(image, size, mode="bilinear", align_corners=False)
-        expect_close(
-            got[0].numpy(), expected.numpy(), f"the image {shape} to {size}", rtol=1e-4, atol=1e-5, hint=hint
-        )
+        what = f"the image {shape} to {size}"
+        expect_close(got[0], expected, what, rtol=1e-4, atol=1e-5, mistakes=known)
+        mask_got = got[1] if got[1].is_floating_point() else got[1].to(mask.dtype)
         hint = ""
-        if torch.equal(got[1], interpolate(mask, size, mode="nearest")):
-            hint = "`nearest` reads from ⌊i·n/m⌋, and the image from (i + ½)·n/m - ½. Which mode has the same half pixel?"
-        elif got[1].unique().numel() > 2:
+        if mask_got.unique().numel() > 2:
             hint = "The mask has new values between 0 and 1. Which mode invents none?"
+        half = "`nearest` reads from ⌊i·n/m⌋, and the image from (i + ½)·n/m - ½. Which mode has the same half pixel?"
+        known = [(interpolate(mask, size, mode="nearest"), half)]
         expected = interpolate(mask, size, mode="nearest-exact")
-        expect_close(got[1].numpy(), expected.numpy(), f"the mask {shape} to {size}", hint=hint)
+        expect_close(mask_got, expected, f"the mask {shape} to {size}", hint=hint, mistakes=known)
 
 
 @free_form("seg-zoo-eval")
@@ -790,7 +807,7 @@ def _check_segment(segment, rng):
         model.train(start)
         seen = []
         hook = model.register_forward_hook(lambda module, args, out: seen.append(out.requires_grad))  # noqa: B023
-        got = segment(model, images.clone())
+        got = call(lambda batch, model=model: segment(model, batch), images)
         hook.remove()
         if not isinstance(got, torch.Tensor) or got.shape != expected.shape:
             shown = tuple(got.shape) if isinstance(got, torch.Tensor) else type(got).__name__

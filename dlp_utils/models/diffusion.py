@@ -9,6 +9,7 @@ __all__ = ['small', 'CONFIGS', 'Config', 'cosine_alpha_bar', 'linear_alpha_bar',
 
 # %%
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from math import log, pi
 
@@ -24,10 +25,11 @@ import dlp_utils as dlp
 class Config:
     """Sizes of the U-Net; the defaults are those of the lab.
 
-    channels: one number a level. attention: the levels that have it. size: side of a
-    picture. patch: side of the blocks that become channels. layers: residual blocks a
-    level. groups: of GroupNorm. head_dim: channels of an attention head. steps: T.
-    drop: share of training pictures that lose their labels.
+    channels: one number a level. attention: the levels that have it. size:
+    side of a picture. patch: side of the blocks that become channels. layers:
+    residual blocks a level. groups: of GroupNorm. head_dim: channels of an
+    attention head. steps: T. drop: share of training pictures that lose their
+    labels.
     """
 
     channels: tuple = (128, 128, 256, 256, 512, 512)
@@ -46,7 +48,7 @@ class Config:
 small = {"size": 32, "patch": 2, "layers": 1}
 CONFIGS = {
     "smoke": Config((16, 16), (1,), groups=4, head_dim=16, batch=8, **small),
-    "cpu": Config((48, 64, 96), (1, 2), groups=8, head_dim=32, batch=32, **small),
+    "cpu": Config((48, 64, 96), (1, 2), groups=8, head_dim=32, **small),
     "gpu": Config(),
 }
 
@@ -63,13 +65,13 @@ def cosine_alpha_bar(steps=1000, offset=0.008, largest=0.999):
 
 
 def linear_alpha_bar(steps=1000, first=1e-4, last=0.02):
-    """ᾱ of the linear schedule of β, (T,) float64. Source: def-diffusion-linear."""
+    """ᾱ of the linear schedule of β, (T,) float64: def-diffusion-linear."""
     beta = torch.linspace(first, last, steps, dtype=torch.float64)
     return torch.cumprod(1 - beta, dim=0)
 
 
 def zero_terminal(alpha_bar):
-    """Shift and scale √ᾱ so that its last value is 0 and its first stays: (T,).
+    """Shift and scale √ᾱ so that its last value is 0, its first stays: (T,).
 
     Source: eq-diffusion-zero-terminal.
     """
@@ -85,7 +87,7 @@ def coefficients(alpha_bar, t, like):
 
 
 def q_sample(x0, t, noise, alpha_bar):
-    """x_t = √ᾱ x₀ + √(1 − ᾱ) ε; all (B, …), t (B,). Source: eq-diffusion-marginal."""
+    """x_t = √ᾱ x₀ + √(1 − ᾱ) ε, all (B, …), t (B,): eq-diffusion-marginal."""
     signal, sigma = coefficients(alpha_bar, t, x0)
     return signal * x0 + sigma * noise
 
@@ -103,7 +105,7 @@ def from_velocity(xt, v, t, alpha_bar):
 
 # %%
 def posterior(x0, xt, t, alpha_bar):
-    """Mean (B, …) and variance (B, 1, …) of q(x_{t−1} | x_t, x₀); at t = 0: x₀ and 0.
+    """Mean (B, …), variance (B, 1, …) of q(x_{t−1} | x_t, x₀); x₀, 0 at t = 0.
 
     Source: eq-diffusion-posterior.
     """
@@ -116,22 +118,24 @@ def posterior(x0, xt, t, alpha_bar):
         (1 - before) / (1 - now) * (1 - alpha),
     )
     shape = (-1, *[1] * (xt.ndim - 1))
-    for_x0, for_xt, variance = (c.to(xt.dtype).to(xt.device).view(shape) for c in found)
+    for_x0, for_xt, variance = (c.to(xt).view(shape) for c in found)
     return for_x0 * x0 + for_xt * xt, variance
 
 # %%
 def spaced(steps, total=1000):
-    """`steps` of the `total` code steps, evenly spaced, from total − 1 downward."""
+    """`steps` of `total` code steps, evenly spaced, from total − 1 down."""
     if not 1 <= steps <= total:
         raise ValueError(f"steps must be from 1 to {total}, got {steps}")
-    return (np.round(np.arange(steps, 0, -1) * total / steps).astype(int) - 1).tolist()
+    times = np.round(np.arange(steps, 0, -1) * total / steps).astype(int)
+    return (times - 1).tolist()
 
 
 def ddim_step(xt, x0, t, before, alpha_bar, eta=0.0, noise=None):
-    """From step t to the earlier step `before` (−1: to the picture), both ints.
+    """From step t to the earlier step `before` (−1: to the picture), both
+    ints.
 
-    x0: the predicted picture; the ε that belongs to it and to xt points the way.
-    Source: def-diffusion-ddim, def-diffusion-eta.
+    x0: the predicted picture; the ε that belongs to it and to xt points the
+    way. Source: def-diffusion-ddim, def-diffusion-eta.
     """
     now = float(alpha_bar[t])
     then = float(alpha_bar[before]) if before >= 0 else 1.0
@@ -142,12 +146,13 @@ def ddim_step(xt, x0, t, before, alpha_bar, eta=0.0, noise=None):
 
 # %%
 def time_features(t, width):
-    """Cosines and sines of t (B,) at width/2 frequencies from 1 to 1/10,000: (B, width).
+    """Cosines and sines of t (B,) at frequencies 1 to 1/10,000: (B, width).
 
-    Source: def-diffusion-time.
+    width: even. Source: def-diffusion-time.
     """
     half = width // 2
-    frequency = torch.exp(-log(10_000) * torch.arange(half, device=t.device) / half)
+    rank = torch.arange(half, device=t.device)
+    frequency = torch.exp(-log(10_000) * rank / half)
     angle = t[:, None].float() * frequency  # (B, half)
     return torch.cat([angle.cos(), angle.sin()], dim=1)
 
@@ -165,10 +170,10 @@ class TimeEmbedding(nn.Module):
 
 # %%
 class ResBlock(nn.Module):
-    """Two convolutions around a shortcut; the embedding scales and shifts in between.
+    """Two convolutions around a shortcut; the embedding acts in between.
 
-    x (B, before, h, w) and embedding (B, E) to (B, after, h, w). At the start of
-    training the second convolution is zero, so the block is its shortcut.
+    x (B, before, h, w) and embedding (B, E) to (B, after, h, w). At the start
+    of training the second convolution is zero, so the block is its shortcut.
     """
 
     def __init__(self, before, after, embedding, groups):
@@ -188,11 +193,13 @@ class ResBlock(nn.Module):
         factors = self.time_emb_proj(F.silu(embedding))[:, :, None, None]
         scale, shift = factors.chunk(2, dim=1)  # (B, after, 1, 1) each
         h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
-        return h + (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x)
+        if hasattr(self, "conv_shortcut"):
+            x = self.conv_shortcut(x)
+        return x + h
 
 # %%
 class Attention(nn.Module):
-    """Self-attention of the pixels of a map (B, C, h, w), with a shortcut around it."""
+    """Self-attention of the pixels of a map (B, C, h, w), with a shortcut."""
 
     def __init__(self, channels, head_dim, groups):
         super().__init__()
@@ -205,18 +212,15 @@ class Attention(nn.Module):
 
     def forward(self, x):
         h = self.group_norm(x).flatten(2).transpose(1, 2)  # (B, h·w, C)
-        q, k, v = (
-            layer(h)
-            .unflatten(2, (self.heads, -1))
-            .transpose(1, 2)  # (B, heads, h·w, d)
-            for layer in (self.to_q, self.to_k, self.to_v)
-        )
+        three = (layer(h) for layer in (self.to_q, self.to_k, self.to_v))
+        split = (a.unflatten(2, (self.heads, -1)) for a in three)
+        q, k, v = (a.transpose(1, 2) for a in split)  # (B, heads, h·w, d)
         h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         return x + self.to_out(h).transpose(1, 2).view_as(x)
 
 # %%
 class Resize(nn.Module):
-    """A 3 × 3 convolution that halves the side (stride 2) or follows a doubling."""
+    """A 3 × 3 convolution that halves the side, or follows a doubling."""
 
     def __init__(self, channels, up):
         super().__init__()
@@ -228,18 +232,18 @@ class Resize(nn.Module):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return self.conv(x)
 
-
+# %%
 class Level(nn.Module):
-    """Residual blocks from the widths `befores` to `after`, each with its attention."""
+    """Residual blocks from widths `befores` to `after`, with attention."""
 
     def __init__(self, befores, after, config, attention=True):
         super().__init__()
         embedding, groups = 4 * config.channels[0], config.groups
         blocks = [ResBlock(b, after, embedding, groups) for b in befores]
-        looks = [
-            Attention(after, config.head_dim, groups) for _ in befores if attention
-        ]
-        self.resnets, self.attentions = nn.ModuleList(blocks), nn.ModuleList(looks)
+        sizes = after, config.head_dim, groups
+        looks = [Attention(*sizes) for _ in befores if attention]
+        self.resnets = nn.ModuleList(blocks)
+        self.attentions = nn.ModuleList(looks)
 
     def run(self, i, x, embedding):
         x = self.resnets[i](x, embedding)
@@ -247,7 +251,7 @@ class Level(nn.Module):
 
 # %%
 class Middle(nn.Module):
-    """Block, attention, block at the lowest level, (B, C, h, w) to the same."""
+    """Block, attention, block at the lowest level: (B, C, h, w)."""
 
     def __init__(self, config):
         super().__init__()
@@ -261,11 +265,11 @@ class Middle(nn.Module):
         x = self.attentions[0](self.resnets[0](x, embedding))
         return self.resnets[1](x, embedding)
 
-
+# %%
 class UNet(nn.Module):
-    """x (B, 3p², h, w), t (B,) and label embedding (B, E) to (B, 3p², h, w), p = patch.
+    """x (B, 3p², h, w), t (B,), label embedding (B, E) to (B, 3p², h, w).
 
-    The names of the parts are those of diffusers' `UNet2DModel`.
+    p = patch. The parts have the names of those of diffusers' `UNet2DModel`.
     """
 
     def __init__(self, config):
@@ -280,12 +284,14 @@ class UNet(nn.Module):
 
 # %%
 def build_levels(config):
-    """The way down and the way up of a U-Net, as two ModuleLists of `Level`."""
+    """The way down and the way up of a U-Net: two ModuleLists of `Level`."""
     widths, last = config.channels, len(config.channels) - 1
-    down, up, stack, now = nn.ModuleList(), nn.ModuleList(), [widths[0]], widths[0]
+    down, up = nn.ModuleList(), nn.ModuleList()
+    stack, now = [widths[0]], widths[0]
     for i, width in enumerate(widths):
         befores = [now] + [width] * (config.layers - 1)
-        level, now = Level(befores, width, config, i in config.attention), width
+        level = Level(befores, width, config, i in config.attention)
+        now = width
         stack += [width] * config.layers
         if i < last:
             level.downsamplers = nn.ModuleList([Resize(width, up=False)])
@@ -328,7 +334,7 @@ UNet.forward = unet_forward
 
 # %%
 class Denoiser(nn.Module):
-    """Noisy pictures (B, 3, H, W), t (B,) and labels (B, 24) to velocities like x."""
+    """Noisy pictures (B, 3, H, W), t (B,), labels (B, 24) to velocities."""
 
     def __init__(self, config):
         super().__init__()
@@ -343,7 +349,7 @@ class Denoiser(nn.Module):
         v = self.unet(x, t, self.label_embedding(labels))
         return F.pixel_shuffle(v, self.config.patch)
 
-
+# %%
 def build(config):
     """Return the network of a configuration."""
     return Denoiser(config)
@@ -360,7 +366,7 @@ from diffusers import UNet2DModel
 
 
 def to_diffusers(model):
-    """A diffusers `UNet2DModel` with the same weights as the U-Net of a Denoiser."""
+    """A diffusers `UNet2DModel` with the weights of a Denoiser's U-Net."""
     config, colors = model.config, 3 * model.config.patch**2
     levels = range(len(config.channels))
     kinds = ["Attn" if i in config.attention else "" for i in levels]
@@ -388,10 +394,10 @@ def pixels(images):
 
 
 def step(model, batch):
-    """Mean squared error of the velocity, for pictures uint8 (B, 3, H, W) and labels.
+    """Squared error of the velocity; pictures uint8 (B, 3, H, W), labels.
 
-    One random step t = 0, …, T − 1 a picture; a share of the pictures loses its labels.
-    Source: def-diffusion-simple, def-diffusion-velocity.
+    One random step t = 0, …, T − 1 a picture; a share of the pictures loses
+    its labels. Source: def-diffusion-simple, def-diffusion-velocity.
     """
     images, labels = batch
     x0, config = pixels(images), model.config
@@ -417,23 +423,27 @@ class Batches:
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(self.steps):
             many = (self.batch,)
-            rows = torch.randint(len(self.tensors[0]), many, generator=generator)
+            rows = torch.randint(
+                len(self.tensors[0]), many, generator=generator
+            )
             yield tuple(t[rows] for t in self.tensors)
 
 
 def train(network, step, batches, lr, **how):
-    """AdamW with warm-up and cosine decay; returns the History of `dlp.fit`."""
+    """AdamW with warm-up and cosine decay: the History of `dlp.fit`."""
+    options = {"lr": lr, "betas": (0.9, 0.99), "weight_decay": 0.01}
+    adam = partial(torch.optim.AdamW, **options)
     return dlp.fit(
-        network, step, batches, steps=len(batches), clip=1.0, schedule="cosine",
-        warmup=min(200, len(batches) // 5), channels_last=True,
-        optimizer=lambda p: torch.optim.AdamW(p, lr, (0.9, 0.99), weight_decay=0.01),
-        **how,
+        network, step, batches, steps=len(batches), clip=1.0, optimizer=adam,
+        schedule="cosine", warmup=min(200, len(batches) // 5),
+        channels_last=True, **how,
     )  # fmt: skip
 
 # %%
 @torch.no_grad()
 def guided(model, xt, t, labels, guidance=1.0):
-    """Velocity with classifier-free guidance; guidance 1 is none, and one pass.
+    """Velocity with classifier-free guidance; guidance 1 is none, and one
+    pass.
 
     Otherwise two passes in one batch: v(∅) + w (v(c) − v(∅)).
     Source: eq-diffusion-guidance.
@@ -447,7 +457,9 @@ def guided(model, xt, t, labels, guidance=1.0):
 
 # %%
 @torch.no_grad()
-def ddim_sample(model, labels, steps=25, guidance=3.0, eta=0.0, seed=0, watch=None):
+def ddim_sample(
+    model, labels, steps=25, guidance=3.0, eta=0.0, seed=0, watch=None
+):
     """Draw a picture for each row of labels (B, 24): (B, 3, H, W) in [-1, 1].
 
     Passes of the network a picture: 2 · steps, or steps at guidance 1.
@@ -455,8 +467,8 @@ def ddim_sample(model, labels, steps=25, guidance=3.0, eta=0.0, seed=0, watch=No
     """
     model.eval()
     config, draw = model.config, dlp.generator(seed)
-    shape, device = (len(labels), 3, config.size, config.size), labels.device
-    alpha_bar = cosine_alpha_bar(config.steps)
+    shape = (len(labels), 3, config.size, config.size)
+    device, alpha_bar = labels.device, cosine_alpha_bar(config.steps)
     xt = torch.randn(shape, generator=draw).to(device)
     times = spaced(steps, config.steps)
     for t, before in zip(times, [*times[1:], -1], strict=True):
@@ -478,15 +490,16 @@ def ddpm_sample(model, labels, guidance=3.0, seed=0):
     """
     model.eval()
     config, draw = model.config, dlp.generator(seed)
-    shape, device = (len(labels), 3, config.size, config.size), labels.device
-    alpha_bar = cosine_alpha_bar(config.steps)
+    shape = (len(labels), 3, config.size, config.size)
+    device, alpha_bar = labels.device, cosine_alpha_bar(config.steps)
     xt = torch.randn(shape, generator=draw).to(device)
     for t in reversed(range(config.steps)):
         v = guided(model, xt, t, labels, guidance)
         now = float(alpha_bar[t])
         x0 = (now**0.5 * xt - (1 - now) ** 0.5 * v).clamp(-1, 1)
         mean, variance = posterior(x0, xt, torch.tensor([t]), alpha_bar)
-        xt = mean + variance.sqrt() * torch.randn(shape, generator=draw).to(device)
+        noise = torch.randn(shape, generator=draw).to(device)
+        xt = mean + variance.sqrt() * noise
     return xt
 
 # %%
@@ -497,7 +510,8 @@ class Evaluator(nn.Module):
         super().__init__()
         layers, before = [], 3
         for after, stride in ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1)):
-            conv = nn.Conv2d(before, after * width, 3, stride, padding=1, bias=False)
+            sizes, how = (before, after * width), {"padding": 1, "bias": False}
+            conv = nn.Conv2d(*sizes, 3, stride, **how)
             layers += [conv, nn.BatchNorm2d(after * width), nn.ReLU()]
             before = after * width
         self.body = nn.Sequential(*layers)  # (B, 128, 8, 8) of 32 × 32
@@ -509,22 +523,23 @@ class Evaluator(nn.Module):
         return self.head(self.mix(self.body(x).amax(dim=(2, 3))))  # (B, 24)
 
     def texture(self, x):
-        """Means over all places of the 64 channels in the middle: looks, not labels."""
+        """Means over places of 64 middle channels: looks, not labels."""
         x = F.interpolate(x, (32, 32), mode="area") if x.shape[-1] != 32 else x
         return self.body[:9](x).mean(dim=(2, 3))  # (B, 64)
 
-
+# %%
 def evaluator_step(evaluator, batch):
     """Binary cross-entropy of each of the 24 labels."""
     images, labels = batch
-    return F.binary_cross_entropy_with_logits(evaluator(pixels(images)), labels)
+    logits = evaluator(pixels(images))
+    return F.binary_cross_entropy_with_logits(logits, labels)
 
 # %%
 def course_score(logits, labels):
-    """Hits among the k highest of 24 logits over all labels, k labels in a row.
+    """Hits among the k highest of 24 logits, over all labels; k in a row.
 
-    logits, labels (B, 24); a float in [0, 1]. Extra objects with lower logits cost
-    nothing. Source: eq-diffusion-extra.
+    logits, labels (B, 24); a float in [0, 1]. Extra objects with lower logits
+    cost nothing. Source: eq-diffusion-extra.
     """
     ranks = logits.argsort(dim=1, descending=True).argsort(dim=1)
     hits = (ranks < labels.sum(dim=1, keepdim=True)) & (labels > 0.5)
@@ -532,27 +547,29 @@ def course_score(logits, labels):
 
 
 def exact_score(logits, labels):
-    """Share of pictures in which exactly the asked labels have a positive logit."""
+    """Share of pictures in which exactly the asked labels are positive."""
     return ((logits > 0) == (labels > 0.5)).all(dim=1).float().mean().item()
 
 # %%
 def load_shipped(device=None):
-    """The book's networks, trained by tools/weights/diffusion.py: Denoiser, Evaluator."""
+    """Denoiser and Evaluator, trained by tools/weights/diffusion.py."""
     from safetensors.torch import load_file
 
     file = resources.files("dlp_utils") / "weights" / "diffusion.safetensors"
     stored, device = load_file(str(file)), device or dlp.device()
     model, evaluator = build(CONFIGS["cpu"]), Evaluator()
-    for name, network in {"model": model, "evaluator": evaluator}.items():
-        start = f"{name}."
-        mine = {k: v.float() for k, v in stored.items() if k.startswith(start)}
-        network.load_state_dict({k.removeprefix(start): v for k, v in mine.items()})
+    weights = {"model": {}, "evaluator": {}}
+    for key, value in stored.items():
+        name, weight = key.split(".", 1)
+        weights[name][weight] = value.float()
+    for name, network in (("model", model), ("evaluator", evaluator)):
+        network.load_state_dict(weights[name])
         network.to(device).eval()
     return model, evaluator
 
 # %%
 def lists_apart(n):
-    """The first n label lists of generated validation pictures that no test list has."""
+    """The first n label lists of validation pictures that no test list has."""
     from dlp_utils.data import clevr
 
     tests = (clevr.label_lists(name) for name in ("test", "new_test"))
@@ -561,16 +578,21 @@ def lists_apart(n):
     return [f for f in map(clevr.names, rows) if frozenset(f) not in known][:n]
 
 # %%
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+)
 
 
 def scheduler_like(kind, config):
-    """A diffusers scheduler of class `kind` with the lab's schedule, clipping and v."""
+    """A diffusers scheduler with the lab's schedule, clipping and v."""
     alpha_bar = cosine_alpha_bar(config.steps)
     before = torch.cat([torch.ones(1, dtype=alpha_bar.dtype), alpha_bar[:-1]])
     how = {"clip_sample": True}
     if kind is DPMSolverMultistepScheduler:  # clips by "thresholding" at 1
-        how = {"thresholding": True, "sample_max_value": 1.0, "solver_order": 2}
+        how = {"thresholding": True, "sample_max_value": 1.0}
+        how["solver_order"] = 2
     return kind(
         num_train_timesteps=config.steps,
         trained_betas=(1 - alpha_bar / before).numpy(),
@@ -585,7 +607,7 @@ from diffusers.configuration_utils import register_to_config
 
 
 class LabelVectors(ModelMixin, ConfigMixin):
-    """Label sets (B, labels) to vectors (B, width), as diffusers can save it."""
+    """Label sets (B, labels) to vectors (B, width); diffusers can save it."""
 
     @register_to_config
     def __init__(self, labels: int = 24, width: int = 512):
@@ -597,7 +619,9 @@ class LabelVectors(ModelMixin, ConfigMixin):
 
 # %%
 class LabelPipeline(DiffusionPipeline):
-    """Lists of label names to pictures: a U-Net, label vectors and a scheduler."""
+    """Lists of label names to pictures: a U-Net, label vectors and a
+    scheduler.
+    """
 
     def __init__(self, unet, vectors, scheduler):
         super().__init__()
@@ -610,9 +634,9 @@ class LabelPipeline(DiffusionPipeline):
 
         given = torch.as_tensor(multi_hot(lists)).to(self.device)  # (n, 24)
         vector = self.vectors(torch.cat([torch.zeros_like(given), given]))
-        size, colors = self.unet.config.sample_size, self.unet.config.in_channels
-        patch = round((colors / 3) ** 0.5)
-        shape = (len(given), 3, size * patch, size * patch)
+        patch = round((self.unet.config.in_channels / 3) ** 0.5)
+        side = self.unet.config.sample_size * patch
+        shape = (len(given), 3, side, side)
         x = torch.randn(shape, generator=dlp.generator(seed)).to(self.device)
         self.scheduler.set_timesteps(steps)
         for t in self.progress_bar(self.scheduler.timesteps):

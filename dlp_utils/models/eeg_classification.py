@@ -20,28 +20,28 @@ import dlp_utils as dlp
 
 # %%
 def csp_filters(x, y, classes, pairs=2):
-    """CSP of each class against the rest: filters (C, classes · 2 · pairs) in columns.
+    """CSP of each class against the rest: (C, classes · 2 · pairs) filters.
 
-    x: (N, C, T), band-passed. Each trial's covariance is divided by its trace, so
-    that loud trials do not rule. Source: eq-eeg-classification-csp.
+    x: (N, C, T), band-passed. Each trial's covariance is divided by its trace,
+    so that loud trials do not rule. Source: eq-eeg-classification-csp.
     """
     covariance = x @ x.transpose(0, 2, 1)  # (N, C, C)
     covariance /= np.trace(covariance, axis1=1, axis2=2)[:, None, None]
     filters = []
     for k in range(classes):
         one, rest = covariance[y == k].mean(0), covariance[y != k].mean(0)
-        vectors = eigh(one, one + rest)[1]  # eigenvalues rise from left to right
+        vectors = eigh(one, one + rest)[1]  # eigenvalues rise
         filters += [vectors[:, :pairs], vectors[:, -pairs:]]
     return np.concatenate(filters, axis=1)
 
 
 def log_variance(x, filters):
-    """Log of the variance of each filtered trial: (N, C, T), (C, K) to (N, K)."""
+    """Log variance of each filtered trial: (N, C, T), (C, K) to (N, K)."""
     return np.log((filters.T @ x).var(axis=2))
 
 # %%
 def wilson_interval(correct, trials, z=1.96):
-    """Wilson's interval (low, high) for the probability behind `correct` of `trials`.
+    """Wilson's interval (low, high) for the rate behind `correct` of `trials`.
 
     Source: eq-eeg-classification-wilson.
     """
@@ -55,9 +55,9 @@ def wilson_interval(correct, trials, z=1.96):
 class SCCNetConfig:
     """Sizes of an SCCNet. kernel, window and stride in samples.
 
-    readout: "power" as published, "linear" (ELU, plain average) or "none" (plain
-    average of the filtered signal). shift: first value of the second batch norm's
-    bias. batch: trials in an example batch.
+    readout: "power" as published, "linear" (ELU, plain average) or "none"
+    (plain average of the filtered signal). shift: first value of the second
+    batch norm's bias. batch: trials in an example batch.
     """
 
     channels: int = 22
@@ -75,10 +75,10 @@ class SCCNetConfig:
 
 # %%
 class SCCNet(nn.Module):
-    """Spatial component-wise convolutional network: (B, C, T) to logits (B, classes).
+    """Spatial component-wise network: (B, C, T) to logits (B, classes).
 
-    Source: Wei et al. (2019); book/eeg_classification.md. ValueError for a trial
-    that is shorter than a window.
+    Source: Wei et al. (2019); book/eeg_classification.md. ValueError for a
+    trial that is shorter than a window.
     """
 
     def __init__(self, config):
@@ -86,13 +86,13 @@ class SCCNet(nn.Module):
         self.config = config
         self.spatial = nn.Conv1d(config.channels, config.spatial, 1)
         self.bn1 = nn.BatchNorm1d(config.spatial)
-        self.temporal = nn.Conv1d(
-            config.spatial, config.temporal, config.kernel, padding=config.kernel // 2
-        )
+        filters, half = (config.spatial, config.temporal), config.kernel // 2
+        self.temporal = nn.Conv1d(*filters, config.kernel, padding=half)
         self.bn2 = nn.BatchNorm1d(config.temporal)
         nn.init.constant_(self.bn2.bias, config.shift)
         self.dropout = nn.Dropout(config.dropout)
-        self.fc = nn.Linear(config.temporal * count_windows(config), config.classes)
+        features = config.temporal * count_windows(config)
+        self.fc = nn.Linear(features, config.classes)
 
     def forward(self, x):
         x = self.bn1(self.spatial(x))  # (B, Nu, T)
@@ -101,22 +101,25 @@ class SCCNet(nn.Module):
 
 # %%
 def count_windows(config):
-    """How many windows the average has: 32 as published. ValueError where none fits."""
+    """Number of windows, 32 as published; ValueError where none fits."""
     length = config.samples + 2 * (config.kernel // 2) - config.kernel + 1
     if length < config.window:
-        raise ValueError(f"{length} samples are shorter than a window, {config.window}")
+        raise ValueError(
+            f"{length} samples are shorter than a window, {config.window}"
+        )
     return (length - config.window) // config.stride + 1
 
 
 def readout(x, config, dropout):
-    """Features of each window, (B, 20, T) to (B, 20, windows); see SCCNetConfig."""
+    """Features of each window: (B, 20, T) to (B, 20, windows)."""
     if config.readout == "power":
         x = F.avg_pool1d(dropout(x**2), config.window, config.stride)
         return torch.log(x.clamp(min=1e-6))  # local log variance
     if config.readout == "linear":
         x = F.elu(x)
     elif config.readout != "none":
-        raise ValueError(f"readout {config.readout!r} is not power, linear or none")
+        known = "power, linear or none"
+        raise ValueError(f"readout {config.readout!r} is not {known}")
     return F.avg_pool1d(dropout(x), config.window, config.stride)
 
 # %%
@@ -140,7 +143,7 @@ def example_batch(config, device):
 
 
 def step(model, batch):
-    """Cross-entropy and accuracy of a batch (x, y); the loss works on logits."""
+    """Cross-entropy and accuracy of a batch (x, y); the loss takes logits."""
     x, y = batch
     logits = model(x)
     accuracy = (logits.argmax(dim=1) == y).float().mean()
@@ -155,7 +158,7 @@ def batches(x, y, size=64):
 
 @torch.no_grad()
 def predict(model, x):
-    """Class numbers (N,) in evaluation mode; each layer's mode stays as it was."""
+    """Class numbers (N,), in evaluation mode; the modes are put back."""
     modes = [(layer, layer.training) for layer in model.modules()]
     device = next(model.parameters()).device
     model.eval()
@@ -166,23 +169,26 @@ def predict(model, x):
 
 # %%
 def standardize(x):
-    """Divide each channel by its standard deviation over the session, (N, C, T)."""
+    """Divide each channel of (N, C, T) by its deviation over the session."""
     return (x / x.std(axis=(0, 2), keepdims=True)).astype(np.float32)
 
 
 def hold_out(x, y, one_in=4):
-    """Split off every fourth trial of each class: (x, y) to train on, (x, y) apart."""
+    """Every fourth trial of each class apart: (x, y) to train on, (x, y)."""
     apart = np.zeros(len(y), dtype=bool)
     for k in np.unique(y):
         apart[np.flatnonzero(y == k)[::one_in]] = True
     return (x[~apart], y[~apart]), (x[apart], y[apart])
 
 # %%
-def train(model, x, y, epochs, validation=None, watch=None, seed=0, size=64, lr=1e-3):
-    """Train in place; with validation (x, y) end at the weights of its best epoch.
+def train(
+    model, x, y, epochs, validation=None, watch=None, seed=0, size=64, lr=1e-3
+):
+    """Train in place; with validation (x, y) end at its best epoch's weights.
 
-    watch(model): called after each epoch, for looking only. Returns the History;
-    metrics hold "validation" where there is one. Adam with L2 penalty 1e-4.
+    watch(model): called after each epoch, for looking only. Returns the
+    History; its metrics hold "validation" where there is one. Adam with L2
+    penalty 1e-4.
     """
     best = {"accuracy": -1.0}
 
@@ -191,21 +197,24 @@ def train(model, x, y, epochs, validation=None, watch=None, seed=0, size=64, lr=
             watch(model)
         if validation is None:
             return {}
-        accuracy = float((predict(model, validation[0]) == validation[1]).mean())
+        right = predict(model, validation[0]) == validation[1]
+        accuracy = float(right.mean())
         if accuracy > best["accuracy"]:
-            best.update(accuracy=accuracy, weights=copy.deepcopy(model.state_dict()))
+            weights = copy.deepcopy(model.state_dict())
+            best.update(accuracy=accuracy, weights=weights)
         return {"validation": accuracy}
 
     adam = partial(torch.optim.Adam, lr=lr, weight_decay=1e-4)
-    how = {"epochs": epochs, "optimizer": adam, "seed": seed, "evaluate": evaluate}
-    history = dlp.fit(model, step, batches(x, y, size), **how)
+    how = {"optimizer": adam, "seed": seed, "evaluate": evaluate}
+    loader = batches(x, y, size)
+    history = dlp.fit(model, step, loader, epochs=epochs, **how)
     if validation is not None:
         model.load_state_dict(best["weights"])
     return history
 
 # %%
 def freeze(model, names):
-    """Stop all change in the named layers, running statistics of norms included."""
+    """Stop all change in the named layers, statistics of norms included."""
     model.train()
     for name in names:
         layer = getattr(model, name)
@@ -215,9 +224,9 @@ def freeze(model, names):
 
 # %%
 def components(model):
-    """Best spatial filter (20, C) and temporal filter (20, kernel) of each output.
+    """Spatial filter (20, C) and temporal filter (20, kernel) of each output.
 
-    Also the share (20,) of the joint kernel's energy that the two together hold.
+    The best split, and the share (20,) of the energy that it holds.
     """
     mixing, over_time = model.spatial.weight[:, :, 0], model.temporal.weight
     joint = torch.einsum("juk,uc->jck", over_time, mixing).detach().cpu()

@@ -8,6 +8,7 @@ __all__ = ['CONFIGS', 'SCHEDULES', 'Config', 'pixels', 'ResBlock', 'encoder', 'd
 
 # %%
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from itertools import pairwise
 from math import ceil, cos, pi
@@ -24,8 +25,9 @@ import dlp_utils as dlp
 class Config:
     """Sizes of tokenizer and transformer; the defaults are those of the lab.
 
-    size: side of a picture. patch: side of a token's patch. channels, blocks: of the
-    tokenizer. codes, code_dim: the codebook. dim, layers, heads, hidden: transformer.
+    size: side of a picture. patch: side of a token's patch. channels, blocks:
+    of the tokenizer. codes, code_dim: the codebook. dim, layers, heads,
+    hidden: transformer.
     """
 
     size: int = 64
@@ -54,12 +56,14 @@ def pixels(images):
 
 # %%
 class ResBlock(nn.Module):
-    """Two convolutions around a shortcut, (B, C, h, w); at the start the identity."""
+    """Two convolutions around a shortcut, (B, C, h, w); first the identity."""
 
     def __init__(self, channels, kernel):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
-        self.second = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.second = nn.Conv2d(
+            channels, channels, kernel, padding=kernel // 2
+        )
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)
 
@@ -68,7 +72,7 @@ class ResBlock(nn.Module):
 
 
 def encoder(config):
-    """Pictures (B, 3, H, W) to vectors (B, d, h, w); each sees its own patch only."""
+    """Pictures (B, 3, H, W) to vectors (B, d, h, w), each of its own patch."""
     return nn.Sequential(
         nn.PixelUnshuffle(config.patch),  # (B, 3·16, h, w)
         nn.Conv2d(3 * config.patch**2, 2 * config.channels, 1),
@@ -79,7 +83,7 @@ def encoder(config):
 
 # %%
 def decoder(config):
-    """Vectors (B, d, h, w) to pictures (B, 3, H, W); here neighbors may talk."""
+    """Vectors (B, d, h, w) to pictures (B, 3, H, W); neighbors may talk."""
     half = config.channels // 2
     return nn.Sequential(
         nn.Conv2d(config.code_dim, config.channels, 3, padding=1),
@@ -94,9 +98,10 @@ def decoder(config):
 
 # %%
 class VectorQuantizer(nn.Module):
-    """A codebook (K, d) that follows what the encoder sends, as an EMA of its means.
+    """A codebook (K, d) that follows the encoder, as an EMA of its means.
 
-    Source: def-inpainting-ema. counts, sums: its averages of counts and of sums.
+    Source: def-inpainting-ema. counts, sums: its averages of counts and of
+    sums.
     """
 
     def __init__(self, codes, dim, decay=0.99, dead=0.03):
@@ -108,11 +113,11 @@ class VectorQuantizer(nn.Module):
 
     def nearest(self, z):
         """Index of the nearest code of each vector, (n, d) to (n,)."""
-        squares = self.codebook.square().sum(dim=1)  # |z|² is the same for all codes
+        squares = self.codebook.square().sum(dim=1)  # |z|² is the same for all
         return (squares - 2 * z @ self.codebook.T).argmin(dim=1)
 
     def forward(self, z):
-        """Vectors (n, d) to codes (n, d) with straight-through gradient, and indices."""
+        """Vectors (n, d) to codes (n, d), straight-through, and indices."""
         index = self.nearest(z)
         if self.training:
             self.update(z.detach(), index)
@@ -122,9 +127,10 @@ class VectorQuantizer(nn.Module):
 # %%
 @torch.no_grad()
 def update_codebook(self, z, index):
-    """One EMA step from vectors z (n, d) and their codes; dead codes start anew."""
-    z = z.float()  # mixed precision hands over 16 bits, averages need 32
-    count = torch.zeros_like(self.counts).index_add_(0, index, z.new_ones(len(z)))
+    """One EMA step from vectors z (n, d) and their codes; the dead restart."""
+    z = z.float()  # 16 bits in mixed precision; averages need 32
+    ones = z.new_ones(len(z))
+    count = torch.zeros_like(self.counts).index_add_(0, index, ones)
     total = torch.zeros_like(self.sums).index_add_(0, index, z)
     self.counts.lerp_(count, 1 - self.decay)
     self.sums.lerp_(total, 1 - self.decay)
@@ -162,11 +168,12 @@ class Tokenizer(nn.Module):
 
     def decode(self, tokens):
         code = self.quantizer.codebook[tokens].transpose(1, 2)  # (B, d, N)
-        return self.decoder(code.unflatten(2, (self.side, self.side))).clamp(-1, 1)
+        grid = code.unflatten(2, (self.side, self.side))  # (B, d, h, w)
+        return self.decoder(grid).clamp(-1, 1)
 
 # %%
 def tokenizer_step(tokenizer, batch, beta=0.25):
-    """Loss of uint8 pictures: squared and absolute error, that of edges, commitment.
+    """Loss of uint8 pictures: squared, absolute, edge error, commitment.
 
     Edges: differences of neighbors, a plain stand-in for a perceptual loss.
     Source: def-inpainting-vq-loss, def-inpainting-straight.
@@ -175,18 +182,20 @@ def tokenizer_step(tokenizer, batch, beta=0.25):
     painted, commitment, _ = tokenizer(x)
     squared = (painted - x).square().mean()
     edges = sum((painted - x).diff(dim=d).abs().mean() for d in (-2, -1))
-    loss = squared + 0.2 * (painted - x).abs().mean() + 0.3 * edges + beta * commitment
+    absolute = (painted - x).abs().mean()
+    loss = squared + 0.2 * absolute + 0.3 * edges + beta * commitment
     return {"loss": loss, "mse": squared, "commitment": commitment}
 
 # %%
 def perplexity(tokens, codes):
-    """Effective number of codes in use: exp of the entropy of the tokens, a float."""
-    share = torch.bincount(tokens.flatten(), minlength=codes).double() / tokens.numel()
+    """Effective number of codes in use: exp of the entropy of the tokens."""
+    share = torch.bincount(tokens.flatten(), minlength=codes).double()
+    share /= tokens.numel()
     return float(torch.exp(torch.special.entr(share).sum()))
 
 
 def psnr(a, b, where=None):
-    """Peak signal-to-noise ratio in dB of each picture in [-1, 1], (B, 3, H, W) to (B,).
+    """PSNR in dB of each picture in [-1, 1], (B, 3, H, W) to (B,).
 
     where: bool (B, H, W), the pixels that count; None: all.
     """
@@ -197,7 +206,7 @@ def psnr(a, b, where=None):
 
 # %%
 class Batches:
-    """`steps` random batches of the rows of one tensor, or of several together."""
+    """`steps` random batches of rows of one tensor, or of several together."""
 
     def __init__(self, *tensors, batch=32, steps=100, seed=0):
         self.tensors = [torch.as_tensor(t) for t in tensors]
@@ -210,18 +219,20 @@ class Batches:
         generator = torch.Generator().manual_seed(self.seed)
         for _ in range(self.steps):
             rows = (self.batch,)
-            rows = torch.randint(len(self.tensors[0]), rows, generator=generator)
+            rows = torch.randint(
+                len(self.tensors[0]), rows, generator=generator
+            )
             found = tuple(t[rows] for t in self.tensors)
             yield found[0] if len(found) == 1 else found
 
 # %%
 def train(network, step, batches, lr, **how):
-    """AdamW with warm-up and cosine decay; returns the History of `dlp.fit`."""
+    """AdamW with warm-up and cosine decay: the History of `dlp.fit`."""
+    options = {"lr": lr, "betas": (0.9, 0.96), "weight_decay": 0.01}
+    adam = partial(torch.optim.AdamW, **options)
     history = dlp.fit(
-        network, step, batches, steps=len(batches), clip=1.0, schedule="cosine",
-        warmup=min(100, len(batches) // 5),
-        optimizer=lambda p: torch.optim.AdamW(p, lr, (0.9, 0.96), weight_decay=0.01),
-        **how,
+        network, step, batches, steps=len(batches), clip=1.0, optimizer=adam,
+        schedule="cosine", warmup=min(100, len(batches) // 5), **how,
     )  # fmt: skip
     network.eval()
     return history
@@ -232,8 +243,10 @@ def encode_all(tokenizer, images, batch=500):
     """Tokens (n, N) of uint8 pictures (n, 3, H, W), in evaluation mode."""
     tokenizer.eval()
     device = next(tokenizer.parameters()).device
-    parts = torch.as_tensor(images).split(batch)
-    return torch.cat([tokenizer.encode(pixels(p).to(device)).cpu() for p in parts])
+    tokens = []
+    for part in torch.as_tensor(images).split(batch):
+        tokens.append(tokenizer.encode(pixels(part).to(device)).cpu())
+    return torch.cat(tokens)
 
 # %%
 def attend(q, k, v):
@@ -256,7 +269,8 @@ class MultiHeadAttention(nn.Module):
         self.weights = None  # of the last call, (B, h, N, N)
 
     def forward(self, x):
-        split = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, h, d)
+        # (B, N, 3, h, d)
+        split = self.qkv(x).unflatten(-1, (3, self.heads, -1))
         q, k, v = split.permute(2, 0, 3, 1, 4)  # each (B, h, N, d)
         mixed, weights = attend(q, k, v)
         self.weights = weights.detach()
@@ -288,10 +302,12 @@ class Transformer(nn.Module):
         self.tokens = nn.Embedding(config.codes + 1, config.dim)
         self.positions = nn.Parameter(torch.zeros(count, config.dim))
         sizes = config.dim, config.heads, config.hidden
-        self.blocks = nn.ModuleList(Block(*sizes) for _ in range(config.layers))
-        self.head = nn.Sequential(
-            nn.LayerNorm(config.dim), nn.Linear(config.dim, config.dim), nn.GELU()
+        self.blocks = nn.ModuleList(
+            Block(*sizes) for _ in range(config.layers)
         )
+        norm = nn.LayerNorm(config.dim)
+        linear = nn.Linear(config.dim, config.dim)
+        self.head = nn.Sequential(norm, linear, nn.GELU())
         self.norm = nn.LayerNorm(config.dim)
         self.bias = nn.Parameter(torch.zeros(count, config.codes))
         for weight in (self.tokens.weight, self.positions):
@@ -311,7 +327,8 @@ class MaskGIT(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.tokenizer, self.transformer = Tokenizer(config), Transformer(config)
+        self.tokenizer = Tokenizer(config)
+        self.transformer = Transformer(config)
 
 
 def build(config):
@@ -333,7 +350,8 @@ SCHEDULES = {
 
 
 def masked_counts(unknown, steps, schedule="cosine"):
-    """How many of `unknown` tokens are still masked after step 1, …, `steps`: a list.
+    """How many of `unknown` tokens are still masked after step 1, …, `steps`:
+    a list.
 
     At least one is revealed in each step. Source: def-inpainting-counts.
     """
@@ -351,16 +369,19 @@ def random_mask(shape, device, schedule="cosine"):
     Source: def-inpainting-loss.
     """
     r = torch.rand(shape[0], device=device)
-    share = {"cosine": torch.cos(pi * r / 2), "linear": 1 - r, "square": 1 - r**2}
+    share = {"cosine": torch.cos(pi * r / 2), "linear": 1 - r}
+    share["square"] = 1 - r**2
     count = (share[schedule] * shape[1]).ceil().clamp(min=1)
-    order = torch.rand(shape, device=device).argsort(dim=1).argsort(dim=1)  # ranks
-    return order < count[:, None]
+    dice = torch.rand(shape, device=device)
+    ranks = dice.argsort(dim=1).argsort(dim=1)
+    return ranks < count[:, None]
 
 
 def masked_token_loss(transformer, tokens, masked):
-    """Mean cross-entropy in nats of all masked tokens of a batch: def-inpainting-loss."""
-    logits = transformer(torch.where(masked, transformer.mask_id, tokens))  # (B, N, K)
-    nll = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")  # (B, N)
+    """Mean cross-entropy in nats of all masked tokens: def-inpainting-loss."""
+    given = torch.where(masked, transformer.mask_id, tokens)
+    logits = transformer(given).transpose(1, 2)  # (B, K, N)
+    nll = F.cross_entropy(logits, tokens, reduction="none")  # (B, N)
     return (nll * masked).sum() / masked.sum()
 
 # %%
@@ -371,7 +392,9 @@ def token_step(transformer, tokens):
 
 
 def step(model, batch):
-    """Both losses of uint8 pictures (B, 3, H, W); the lab trains the two in turn."""
+    """Both losses of uint8 pictures (B, 3, H, W); the lab trains the two in
+    turn.
+    """
     with torch.no_grad():
         tokens = model.tokenizer.encode(pixels(batch))
     loss = tokenizer_step(model.tokenizer, batch)["loss"]
@@ -379,9 +402,12 @@ def step(model, batch):
 
 # %%
 def token_mask(missing, patch=4):
-    """A token is unknown if any pixel of its patch is: (B, H, W) to (B, N), bool."""
+    """A token is unknown if any pixel of its patch is: (B, H, W) to (B, N),
+    bool.
+    """
     hidden = missing.unflatten(2, (-1, patch)).unflatten(1, (-1, patch))
-    return hidden.any(dim=4).any(dim=2).flatten(1)  # from (B, h, patch, w, patch)
+    # from (B, h, patch, w, patch)
+    return hidden.any(dim=4).any(dim=2).flatten(1)
 
 # %%
 def choose_tokens(logits, masked, keep, temperature, generator=None):
@@ -406,23 +432,24 @@ def choose_tokens(logits, masked, keep, temperature, generator=None):
 # %%
 @torch.no_grad()
 def decode(
-    transformer, tokens, unknown, steps=8, schedule="cosine", temperature=4.5, seed=0
-):
-    """Fill in the unknown places (B, N) of tokens (B, N) in `steps` forward passes.
+    transformer, tokens, unknown, steps=8, schedule="cosine",
+    temperature=4.5, seed=0,
+):  # fmt: skip
+    """Fill the unknown places (B, N) of tokens (B, N) in `steps` passes.
 
-    Returns the tokens and what stood after each step: a list of (tokens, masked).
+    Returns the tokens, and what stood after each step: a list of
+    (tokens, masked).
     """
-    generator, device = torch.Generator().manual_seed(seed), tokens.device
-    counts = [masked_counts(n, steps, schedule) for n in unknown.sum(dim=1).tolist()]
-    counts = torch.tensor(counts, device=device)  # (B, steps)
+    generator = torch.Generator().manual_seed(seed)
+    sizes = unknown.sum(dim=1).tolist()
+    counts = [masked_counts(n, steps, schedule) for n in sizes]
+    counts = torch.tensor(counts, device=tokens.device)  # (B, steps)
     tokens, masked = tokens.masked_fill(unknown, transformer.mask_id), unknown
     history = [(tokens, masked)]
     for t in range(1, steps + 1):
-        logits = transformer(tokens)
+        logits, keep = transformer(tokens), counts[:, t - 1]
         heat = temperature * (1 - t / steps)
-        sampled, still = choose_tokens(
-            logits, masked, counts[:, t - 1], heat, generator
-        )
+        sampled, still = choose_tokens(logits, masked, keep, heat, generator)
         tokens = torch.where(masked & ~still, sampled, tokens)
         masked = still
         history.append((tokens, masked))
@@ -433,8 +460,9 @@ def decode(
 def inpaint(model, images, missing, **how):
     """Fill the missing pixels (B, H, W) of pictures (B, 3, H, W) in [-1, 1].
 
-    Hidden pixels are set to 0 before anything looks. The known ones are kept as they
-    are. how: steps, schedule, temperature and seed of `decode`. Also returns its list.
+    Hidden pixels are set to 0 before anything looks. The known ones are kept
+    as they are. how: steps, schedule, temperature and seed of `decode`. Also
+    returns its list.
     """
     model.eval()
     hidden = missing[:, None]
@@ -447,7 +475,7 @@ def inpaint(model, images, missing, **how):
 class Features(nn.Module):
     """Pictures (B, 3, H, W) in [-1, 1] to 64 features that tell cats apart."""
 
-    outputs = 5 + 12 + 8  # pattern, four colors, traits of `dlp_utils.data.cats`
+    outputs = 5 + 12 + 8  # pattern, four colors, traits
 
     def __init__(self, width=32):
         super().__init__()
@@ -464,7 +492,7 @@ class Features(nn.Module):
 
 # %%
 def features_step(features, batch):
-    """Teach the features what was drawn: pattern (a class), colors and traits."""
+    """Teach the features what was drawn: pattern (class), colors, traits."""
     images, pattern, numbers = batch
     found = features.head(features(pixels(images)))
     named = F.cross_entropy(found[:, :5], pattern)
@@ -473,7 +501,7 @@ def features_step(features, batch):
 
 # %%
 def frechet_distance(x, y):
-    """Squared Fréchet distance of Gaussians fitted to features (n, d) and (m, d).
+    """Squared Fréchet distance of Gaussians fitted to (n, d) and (m, d).
 
     Source: eq-inpainting-root: the trace of the root from eigenvalues.
     """
@@ -483,19 +511,22 @@ def frechet_distance(x, y):
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T  # A^(1/2)
     middle = np.linalg.eigvalsh(root @ b @ root).clip(0)
     means = x.mean(axis=0) - y.mean(axis=0)
-    return float(means @ means + np.trace(a) + np.trace(b) - 2 * np.sqrt(middle).sum())
+    traces = np.trace(a) + np.trace(b) - 2 * np.sqrt(middle).sum()
+    return float(means @ means + traces)
 
 # %%
 def load_shipped(device=None):
-    """The book's networks, trained by tools/weights/inpainting.py: MaskGIT, Features."""
+    """MaskGIT and Features, trained by tools/weights/inpainting.py."""
     from safetensors.torch import load_file
 
     file = resources.files("dlp_utils") / "weights" / "inpainting.safetensors"
     stored, device = load_file(str(file)), device or dlp.device()
     model, features = build(CONFIGS["cpu"]), Features()
-    for name, network in {"maskgit": model, "features": features}.items():
-        start = f"{name}."
-        mine = {k: v.float() for k, v in stored.items() if k.startswith(start)}
-        network.load_state_dict({k.removeprefix(start): v for k, v in mine.items()})
+    weights = {"maskgit": {}, "features": {}}
+    for key, value in stored.items():
+        name, weight = key.split(".", 1)
+        weights[name][weight] = value.float()
+    for name, network in (("maskgit", model), ("features", features)):
+        network.load_state_dict(weights[name])
         network.to(device).eval()
     return model, features

@@ -7,6 +7,7 @@ __all__ = ['CONFIGS', 'Config', 'ElasticDeformation', 'check_pairs', 'Pairs', 'a
 
 # %%
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -22,11 +23,12 @@ import dlp_utils as dlp
 # %%
 @dataclass(frozen=True)
 class Config:
-    """Sizes of all three networks; the defaults are those of the papers and the lab.
+    """Sizes of all three networks; the defaults are those of the papers.
 
-    size: side of a picture. stages: how often the FCN halves it. width: channels of the
-    U-Net's first level. stem, stride, blocks: channels and stride of the ResNet's first
-    layer, blocks of its stages. bridge, decoder: channels.
+    size: side of a picture. stages: how often the FCN halves it. width:
+    channels of the U-Net's first level. stem, stride, blocks: channels and
+    stride of the ResNet's first layer, blocks of its stages. bridge, decoder:
+    channels.
     """
 
     size: int = 256
@@ -47,7 +49,10 @@ CONFIGS = {
 
 # %%
 class ElasticDeformation(v2.Transform):
-    """Bend image and mask alike, sigma in pixels of 256 (def-segmentation-elastic)."""
+    """Bend image and mask alike, sigma in pixels of 256.
+
+    Source: def-segmentation-elastic.
+    """
 
     def __init__(self, sigma=10.0, grid=3):
         super().__init__()
@@ -56,23 +61,23 @@ class ElasticDeformation(v2.Transform):
     def make_params(self, inputs):
         h, w = v2.functional.get_size(inputs[0])
         coarse = torch.randn(1, 2, self.grid, self.grid) * self.sigma * 2 / 256
-        u = F.interpolate(coarse, size=(h, w), mode="bicubic", align_corners=True)
-        y, x = (torch.arange(n) * 2 / n + 1 / n - 1 for n in (h, w))  # pixel centers
+        how = {"mode": "bicubic", "align_corners": True}
+        u = F.interpolate(coarse, size=(h, w), **how)[0].permute(1, 2, 0)
+        y, x = (torch.arange(n) * 2 / n + 1 / n - 1 for n in (h, w))  # centers
         at = torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1)
-        at = at + u[0].permute(1, 2, 0)  # (H, W, 2), in units of half the picture
-        return {"at": at}
+        return {"at": at + u}  # (H, W, 2), in units of half the picture
 
     def transform(self, x, params):
         mode = "nearest" if isinstance(x, tv_tensors.Mask) else "bilinear"
         at = params["at"][None].to(x.device)
-        old = x[None].float()
-        new = F.grid_sample(old, at, mode, "reflection", align_corners=False)[0]
+        how = {"padding_mode": "reflection", "align_corners": False}
+        new = F.grid_sample(x[None].float(), at, mode, **how)[0]
         new = new if x.is_floating_point() else new.round().to(x.dtype)
         return tv_tensors.wrap(new, like=x)
 
 # %%
 def check_pairs(images, masks):
-    """Raise for images and masks that would train without a complaint, and wrongly."""
+    """Raise for images and masks that would train, and wrongly."""
     size, mask_size = tuple(images.shape), tuple(masks.shape)
     if mask_size != (size[0], 1, *size[2:]):
         raise ValueError(f"images {size} and masks {mask_size} do not match")
@@ -84,13 +89,14 @@ def check_pairs(images, masks):
 
 # %%
 class Pairs(Dataset):
-    """Images uint8 (n, C, H, W) and masks uint8 (n, 1, H, W), transformed together.
+    """Images (n, C, H, W) and masks (n, 1, H, W), uint8, transformed as one.
 
     Item i: image float (C, H, W) in [-1, 1] and mask float (1, H, W), 0 or 1.
     """
 
     def __init__(self, images, masks, transform=None):
-        self.images, self.masks = torch.as_tensor(images), torch.as_tensor(masks)
+        self.images = torch.as_tensor(images)
+        self.masks = torch.as_tensor(masks)
         self.transform = transform
         check_pairs(self.images, self.masks)
 
@@ -98,41 +104,45 @@ class Pairs(Dataset):
         return len(self.images)
 
     def __getitem__(self, i):
-        image, mask = tv_tensors.Image(self.images[i]), tv_tensors.Mask(self.masks[i])
+        image = tv_tensors.Image(self.images[i])
+        mask = tv_tensors.Mask(self.masks[i])
         if self.transform is not None:
-            image, mask = self.transform(image, mask)  # one call, one draw for both
-        image, mask = (t.as_subclass(torch.Tensor).float() for t in (image, mask))
+            image, mask = self.transform(image, mask)  # one draw
+        image, mask = (
+            t.as_subclass(torch.Tensor).float() for t in (image, mask)
+        )
         return image / 127.5 - 1, mask
 
 # %%
 def augmentation(elastic=10.0):
-    """The transform of the training part: flips, elastic deformation (0: none), colors."""
+    """Flips, elastic deformation (0: none), colors: for the training part."""
     bend = [ElasticDeformation(elastic)] if elastic else []
     colors = v2.ColorJitter(0.3, 0.3, 0.3, 0.1)
     return v2.Compose([v2.RandomHorizontalFlip(), *bend, colors])
 
 # %%
 def dice(prediction, target):
-    """Dice of bool masks (N, 1, H, W), float64 (N,). Source: def-segmentation-scores."""
+    """Dice of bool masks (N, 1, H, W): (N,). See def-segmentation-scores."""
     if prediction.shape != target.shape:
         sizes = tuple(prediction.shape), tuple(target.shape)
-        raise ValueError(f"masks of different shapes, {sizes[0]} and {sizes[1]}")
+        raise ValueError("masks of different shapes, {} and {}".format(*sizes))
     if not prediction.dtype == target.dtype == torch.bool:
         types = f"{prediction.dtype} and {target.dtype}"
-        raise TypeError(f"dice needs bool masks, not {types}: compare first, z > 0")
+        raise TypeError(f"dice needs bool masks, not {types}: compare, z > 0")
     overlap = (prediction & target).sum(dim=(1, 2, 3)).double()
     total = prediction.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
     return torch.where(total > 0, 2 * overlap / total.clamp(min=1), 1.0)
 
 
 def iou(prediction, target):
-    """IoU of bool masks (N, 1, H, W), float64 (N,). Source: eq-segmentation-dice-iou."""
+    """IoU of bool masks (N, 1, H, W): (N,). See eq-segmentation-dice-iou."""
     score = dice(prediction, target)
     return score / (2 - score)
 
 # %%
 def soft_dice_loss(logits, target, eps=1.0):
-    """1 - soft Dice of each picture, then the mean; logits, target (N, 1, H, W).
+    """1 - soft Dice of each picture, then the mean; logits, target (N, 1, H,
+    W).
 
     Source: def-segmentation-soft-dice.
     """
@@ -146,25 +156,29 @@ def segmentation_loss(logits, target, kind="both"):
     """kind: "bce", "dice", or "both", their sum."""
     if kind not in ("bce", "dice", "both"):
         raise ValueError(f"no loss {kind!r}; there are bce, dice, both")
-    bce = F.binary_cross_entropy_with_logits(logits, target) if kind != "dice" else 0.0
-    return bce + (soft_dice_loss(logits, target) if kind != "bce" else 0.0)
+    loss = 0.0
+    if kind != "dice":
+        loss = F.binary_cross_entropy_with_logits(logits, target)
+    return loss + (soft_dice_loss(logits, target) if kind != "bce" else 0.0)
 
 
 def step(model, batch, loss="both"):
-    """One step for `dlp.fit`. batch: images (N, C, H, W), masks (N, 1, H, W)."""
+    """Loss of a batch: images (N, C, H, W), masks (N, 1, H, W)."""
     images, masks = batch
     return {"loss": segmentation_loss(model(images), masks, loss)}
 
 # %%
-def train(model, pairs, epochs, loss="both", lr=4e-3, batch=16, seed=0, evaluate=None):
-    """Train on `pairs`; return the history. evaluate: called every third epoch."""
-    loader = DataLoader(pairs, batch, shuffle=True, drop_last=len(pairs) > batch)
-    options = {"lr": lr, "weight_decay": 1e-4, "schedule": "cosine", "warmup": 50}
-    options |= {"clip": 1.0, "channels_last": True, "seed": seed, "progress": False}
-    options |= {"evaluate": evaluate, "evaluate_every": 3}
-    return dlp.fit(
-        model, lambda m, b: step(m, b, loss), loader, epochs=epochs, **options
-    )
+def train(
+    model, pairs, epochs, loss="both", lr=4e-3, batch=16, seed=0, evaluate=None
+):
+    """Train on `pairs`: the history. evaluate: called every third epoch."""
+    last = len(pairs) > batch  # drop a last batch that is small
+    loader = DataLoader(pairs, batch, shuffle=True, drop_last=last)
+    options = {"lr": lr, "weight_decay": 1e-4, "clip": 1.0, "warmup": 50}
+    options |= {"schedule": "cosine", "channels_last": True, "seed": seed}
+    options |= {"evaluate": evaluate, "evaluate_every": 3, "progress": False}
+    loss_step = partial(step, loss=loss)
+    return dlp.fit(model, loss_step, loader, epochs=epochs, **options)
 
 
 @torch.no_grad()
@@ -189,7 +203,7 @@ def double_conv(inputs, outputs):
 
 # %%
 class FCN(nn.Module):
-    """Down by 2**stages, one logit for each place of that grid, enlarged bilinearly."""
+    """Down by 2**stages, one logit a place of that grid, enlarged."""
 
     def __init__(self, width, stages, channels=3):
         super().__init__()
@@ -205,7 +219,9 @@ class FCN(nn.Module):
         return self.head(x)
 
     def forward(self, x):
-        return F.interpolate(self.coarse(x), size=x.shape[-2:], mode="bilinear")
+        return F.interpolate(
+            self.coarse(x), size=x.shape[-2:], mode="bilinear"
+        )
 
 # %%
 def enlarge(inputs, outputs, up):
@@ -215,20 +231,20 @@ def enlarge(inputs, outputs, up):
     if up == "resize":
         resize = nn.Upsample(scale_factor=2, mode="bilinear")
         return nn.Sequential(resize, nn.Conv2d(inputs, outputs, 3, padding=1))
-    raise ValueError(f"no way up called {up!r}; there are transposed and resize")
+    raise ValueError(
+        f"no way up called {up!r}; there are transposed and resize"
+    )
 
 # %%
 class UNet(nn.Module):
-    """U-Net with padding, for H and W multiples of 16. skips=False: zeros for skips."""
+    """U-Net for H and W multiples of 16. skips=False: zeros for skips."""
 
     def __init__(self, width, channels=3, up="transposed", skips=True):
         super().__init__()
         widths = [width * 2**i for i in range(5)]
         steps = list(pairwise(widths))  # (finer, coarser), four
-        self.skips = skips
-        self.down = nn.ModuleList(
-            double_conv(a, b) for a, b in [(channels, width), *steps]
-        )
+        first, self.skips = (channels, width), skips
+        self.down = nn.ModuleList(double_conv(*s) for s in [first, *steps])
         self.up = nn.ModuleList(enlarge(b, a, up) for a, b in steps)
         self.merge = nn.ModuleList(double_conv(2 * a, a) for a in widths[:-1])
         self.head = nn.Conv2d(width, 1, 1)
@@ -238,11 +254,12 @@ class UNet(nn.Module):
             raise ValueError(f"{tuple(x.shape[-2:])}: pad to multiples of 16")
         kept = []
         for i, convs in enumerate(self.down):
-            x = convs(F.max_pool2d(x, 2) if i else x)  # (N, 2^i w, H / 2^i, W / 2^i)
+            x = convs(F.max_pool2d(x, 2) if i else x)  # (N, 2^i w, H / 2^i, …)
             kept.append(x)
         for i in reversed(range(4)):
             skip = kept[i] if self.skips else torch.zeros_like(kept[i])
-            x = self.merge[i](torch.cat([skip, self.up[i](x)], dim=1))  # (N, 2^i w, …)
+            x = torch.cat([skip, self.up[i](x)], dim=1)
+            x = self.merge[i](x)  # (N, 2^i w, H / 2^i, …)
         return self.head(x)  # (N, 1, H, W)
 
 # %%
@@ -251,9 +268,10 @@ class BasicBlock(nn.Module):
 
     def __init__(self, inputs, outputs, stride=1):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        how = {"padding": 1, "bias": False}
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, **how)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, **how)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.downsample = None
         if stride != 1 or inputs != outputs:
@@ -263,15 +281,18 @@ class BasicBlock(nn.Module):
     def forward(self, x):
         y = F.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+        if self.downsample is not None:
+            x = self.downsample(x)
+        return F.relu(y + x)
 
 # %%
 class ResNetEncoder(nn.Module):
-    """ResNet without classifier, named as torchvision's: features at strides 4 to 32."""
+    """ResNet without classifier, named as torchvision's: strides 4 to 32."""
 
     def __init__(self, stem=64, blocks=(3, 4, 6, 3), channels=3, stride=2):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, stem, 7, stride, padding=3, bias=False)
+        how = {"padding": 3, "bias": False}
+        self.conv1 = nn.Conv2d(channels, stem, 7, stride, **how)
         self.bn1 = nn.BatchNorm2d(stem)
         self.layer1 = self.stage(stem, stem, blocks[0], stride=1)
         self.layer2 = self.stage(stem, 2 * stem, blocks[1], stride=2)
@@ -284,12 +305,13 @@ class ResNetEncoder(nn.Module):
         return nn.Sequential(BasicBlock(inputs, outputs, stride), *rest)
 
     def forward(self, x):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.max_pool2d(x, 3, stride=2, padding=1)
         features = []
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)
             features.append(x)
-        return features  # (N, c, H/4, W/4), (N, 2c, H/8, W/8), …, (N, 8c, H/32, W/32)
+        return features  # (N, c, H/4, W/4), …, (N, 8c, H/32, W/32)
 
 # %%
 class CBAM(nn.Module):
@@ -304,9 +326,10 @@ class CBAM(nn.Module):
         self.spatial = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, x):
-        channel = self.mlp(x.mean(dim=(2, 3))) + self.mlp(x.amax(dim=(2, 3)))  # (N, C)
+        mean, largest = x.mean(dim=(2, 3)), x.amax(dim=(2, 3))
+        channel = self.mlp(mean) + self.mlp(largest)  # (N, C)
         x = x * torch.sigmoid(channel)[:, :, None, None]
-        both = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
+        both = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)
         return x * torch.sigmoid(self.spatial(both))  # weights (N, 1, H, W)
 
 # %%
@@ -327,9 +350,11 @@ class UpBlock(nn.Module):
 
 # %%
 class ResNetUNet(nn.Module):
-    """ResNet34-U-Net in the lab's widths, for sides that are multiples of 16 · stride."""
+    """ResNet34-U-Net, for sides that are multiples of 16 · stride."""
 
-    def __init__(self, stem=64, blocks=(3, 4, 6, 3), bridge=256, decoder=32, stride=2):
+    def __init__(
+        self, stem=64, blocks=(3, 4, 6, 3), bridge=256, decoder=32, stride=2
+    ):
         super().__init__()
         self.encoder = ResNetEncoder(stem, blocks, stride=stride)
         skips = [8 * stem, 4 * stem, 2 * stem, stem]  # 512, 256, 128, 64
@@ -338,22 +363,23 @@ class ResNetUNet(nn.Module):
         below = [bridge, decoder, decoder, decoder]
         pairs = zip(below, skips, strict=True)
         self.up = nn.ModuleList(UpBlock(a + b, decoder) for a, b in pairs)
-        self.last = UpBlock(decoder, decoder, scale=stride)  # undoes the stem's stride
+        self.last = UpBlock(decoder, decoder, scale=stride)
         self.head = nn.Conv2d(decoder, 1, 1)
 
     def forward(self, x):
         least = 16 * self.last.scale
         if x.shape[-1] % least or x.shape[-2] % least:
-            raise ValueError(f"{tuple(x.shape[-2:])}: pad to multiples of {least}")
+            size = tuple(x.shape[-2:])
+            raise ValueError(f"{size}: pad to multiples of {least}")
         skips = self.encoder(x)
         x = self.bridge(skips[-1])  # (N, bridge, H/32, W/32)
         for up, skip in zip(self.up, reversed(skips), strict=True):
-            x = up(torch.cat([x, skip], dim=1))  # (N, decoder, H/16, W/16), …
+            x = up(torch.cat([x, skip], dim=1))  # (N, decoder, H/16, …), …
         return self.head(self.last(x))  # (N, 1, H, W)
 
 # %%
 def build(config, name="unet"):
-    """The network called "fcn", "unet" or "resnet" in the sizes of a `Config`."""
+    """The network "fcn", "unet" or "resnet" in the sizes of a `Config`."""
     if name == "fcn":
         return FCN(config.width, config.stages)
     if name == "unet":
@@ -361,7 +387,8 @@ def build(config, name="unet"):
     if name == "resnet":
         widths = config.stem, config.blocks, config.bridge, config.decoder
         return ResNetUNet(*widths, stride=config.stride)
-    raise ValueError(f"no network called {name!r}; there are fcn, unet and resnet")
+    known = "fcn, unet and resnet"
+    raise ValueError(f"no network called {name!r}; there are {known}")
 
 
 def example_batch(config, device):
@@ -371,7 +398,7 @@ def example_batch(config, device):
 
 # %%
 def tile_weight(start, tile, length, margin=0):
-    """Hat min(i + 1, tile - i), zero in a margin, but for the picture's own borders."""
+    """Hat min(i + 1, tile - i), zero in a margin inside the picture."""
     i = torch.arange(tile)
     inside = (i >= margin) | (start == 0)
     inside &= (i < tile - margin) | (start + tile == length)
@@ -379,25 +406,31 @@ def tile_weight(start, tile, length, margin=0):
 
 
 def tile_starts(length, tile, overlap=0, margin=0):
-    """Where tiles begin on a side of `length`; the last one ends at the border.
+    """Where tiles begin on a side of `length`; the last one ends at the
+    border.
 
-    ValueError for tiles that leave gaps or, with a margin, off the grid of the pooling.
+    ValueError for tiles that leave gaps or, with a margin, off the grid of the
+    pooling.
     """
     sizes = f"side {length}, tile {tile}, overlap {overlap}, margin {margin}"
     if not 0 <= 2 * margin <= overlap < tile <= length:
-        raise ValueError(f"{sizes}: it takes 2 · margin <= overlap < tile <= side")
+        rule = "2 · margin <= overlap < tile <= side"
+        raise ValueError(f"{sizes}: it takes {rule}")
     starts = [*range(0, length - tile, tile - overlap), length - tile]
     if margin and any(start % 16 for start in starts):
-        raise ValueError(f"{sizes}: tiles begin at {starts}, not all multiples of 16")
+        where = f"tiles begin at {starts}, not all multiples of 16"
+        raise ValueError(f"{sizes}: {where}")
     return starts
 
 # %%
 @torch.no_grad()
 def tiled(model, image, tile=64, overlap=0, margin=0):
-    """Logits (H, W) of image (C, H, W), tile by tile. Source: def-segmentation-blend.
+    """Logits (H, W) of image (C, H, W), tile by tile. Source:
+    def-segmentation-blend.
 
-    overlap: pixels that neighbors share, at least 2 · margin; 0: side by side. margin:
-    thrown away where the picture goes on; then tiles must begin at multiples of 16.
+    overlap: pixels that neighbors share, at least 2 · margin; 0: side by side.
+    margin: thrown away where the picture goes on; then tiles must begin at
+    multiples of 16.
     """
     device = next(model.parameters()).device
     total, weights = torch.zeros(2, *image.shape[-2:])
@@ -405,11 +438,11 @@ def tiled(model, image, tile=64, overlap=0, margin=0):
     model.eval()
     for top in starts[0]:
         for left in starts[1]:
-            part = image[None, :, top : top + tile, left : left + tile].to(device)
             rows = tile_weight(top, tile, image.shape[-2], margin)
             columns = tile_weight(left, tile, image.shape[-1], margin)
             weight = rows[:, None] * columns
             where = slice(top, top + tile), slice(left, left + tile)
+            part = image[None, :, where[0], where[1]].to(device)
             total[where] += weight * model(part)[0, 0].cpu()
             weights[where] += weight
     return total / weights

@@ -17,9 +17,9 @@ import dlp_utils as dlp
 
 # %%
 def gaussian_kl(mu, log_var):
-    """KL of N(mu, exp log_var) to N(0, I) in nats, summed over all but the batch: (B,).
+    """KL of N(mu, exp log_var) to N(0, I), summed over all but the batch.
 
-    Source: eq-video-generation-kl-standard.
+    In nats, (B,). Source: eq-video-generation-kl-standard.
     """
     return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).flatten(1).sum(dim=1)
 
@@ -33,9 +33,10 @@ def reparameterize(mu, log_var):
 class CVAEConfig:
     """Channels out of each part, and what each part may see.
 
-    patch: the encoders fold patch × patch pixels into channels. past: whether the
-    decoder sees the previous frame. seeing: whether the posterior does, too. sigma:
-    noise of a pixel. batch, frames: clips in an example batch, frames in each.
+    patch: the encoders fold patch × patch pixels into channels. past: whether
+    the decoder sees the previous frame. seeing: whether the posterior does,
+    too. sigma: noise of a pixel. batch, frames: clips in an example batch,
+    frames in each.
     """
 
     frame: int = 64
@@ -52,7 +53,7 @@ class CVAEConfig:
 
 # %%
 class Block(nn.Module):
-    """Two convolutions around a shortcut, (B, C, h, w); at the start the identity."""
+    """Two convolutions around a shortcut, (B, C, h, w); first the identity."""
 
     def __init__(self, channels):
         super().__init__()
@@ -67,13 +68,13 @@ class Block(nn.Module):
 
 
 def encoder(channels, patch):
-    """A picture (B, 3, H, W) to features (B, channels, H / patch, W / patch)."""
+    """A picture (B, 3, H, W) to features (B, channels, H/patch, W/patch)."""
     into = nn.Conv2d(3 * patch**2, channels, 3, padding=1)
     return nn.Sequential(nn.PixelUnshuffle(patch), into, Block(channels))
 
 # %%
 class GaussianPredictor(nn.Module):
-    """Features (B, C, h, w) to mean and log variance, (B, latent, h, w) each."""
+    """Features (B, C, h, w) to mean, log variance: (B, latent, h, w) each."""
 
     def __init__(self, channels, hidden, latent):
         super().__init__()
@@ -102,7 +103,7 @@ class Generator(nn.Module):
 
 # %%
 class CVAE(nn.Module):
-    """Conditional VAE of the next frame. Source: def-video-generation-posterior."""
+    """Conditional VAE of the next frame: def-video-generation-posterior."""
 
     def __init__(self, config):
         super().__init__()
@@ -141,16 +142,18 @@ def build(config):
 
 
 def example_batch(config, device):
-    """Random clips uint8 (B, T, 3, 32, 64) twice, a coin's ratio and a beta."""
+    """Random clips uint8 (B, T, 3, 32, 64) twice, a ratio and a beta."""
     shape = (config.batch, config.frames, 3, 32, 64)
-    frames, poses = (torch.randint(256, shape, device=device).byte() for _ in "fp")
+    pixels = torch.randint(256, (2, *shape), device=device)
+    frames, poses = pixels.byte()
     return frames, poses, 0.5, 1.0
 
 # %%
 def prior(model, pose, generator=None):
     """Draw z (B, latent, h, w) from N(0, I) for pose pictures (B, 3, H, W)."""
     patch = model.config.patch
-    size = (len(pose), model.config.latent, *(n // patch for n in pose.shape[2:]))
+    height, width = pose.shape[2] // patch, pose.shape[3] // patch
+    size = (len(pose), model.config.latent, height, width)
     if generator is None:
         return torch.randn(size, device=pose.device)
     return torch.randn(size, generator=generator).to(pose.device)
@@ -159,10 +162,11 @@ def prior(model, pose, generator=None):
 def clip_loss(model, frames, poses, ratio=1.0, beta=1.0):
     """Negative beta-ELBO of clips (B, T, 3, H, W) a value, with its parts.
 
-    ratio: probability of the true previous frame. Source: eq-video-generation-clip.
+    ratio: probability of the true previous frame. Source:
+    eq-video-generation-clip.
     """
     parts = (frames[:, 1:], poses[:, 1:], frames[:, :-1])
-    target, pose, before = (part.flatten(0, 1) for part in parts)  # (B·(T − 1), …)
+    target, pose, before = (a.flatten(0, 1) for a in parts)  # (B·(T − 1), …)
     mu, log_var = model.posterior(target, pose, before)
     z, kl = reparameterize(mu, log_var), gaussian_kl(mu, log_var)
     if ratio >= 1:
@@ -176,7 +180,7 @@ def clip_loss(model, frames, poses, ratio=1.0, beta=1.0):
 
 # %%
 def free_running(model, frames, poses, z, ratio):
-    """Paint clips frame by frame; each tosses a coin at each step: (B·(T − 1), …)."""
+    """Paint frame by frame; a coin for each clip and step: (B·(T − 1), …)."""
     z, previous, painted = z.unflatten(0, (len(frames), -1)), frames[:, 0], []
     for t in range(1, frames.shape[1]):
         painted.append(model.decode(previous, poses[:, t], z[:, t - 1]))
@@ -189,41 +193,48 @@ def random_cut(rng, frames, poses, length, stride, shift):
     """One random cut of a video, (length, 3, H, W) twice; see `Clips`."""
     longest = (len(frames) - 1) // (length - 1)
     if longest < 1:
-        raise ValueError(f"no cut of {length} frames in a video of {len(frames)}")
+        raise ValueError(
+            f"no cut of {length} frames in a video of {len(frames)}"
+        )
     stride = min(int(rng.integers(1, stride + 1)), longest)
     start = int(rng.integers(len(frames) - stride * (length - 1)))
     times = start + stride * np.arange(length)
     if rng.random() < 0.5:
         times = times[::-1].copy()
     move, width = int(rng.integers(-shift, shift + 1)), frames.shape[-1]
-    columns = (np.arange(width) - move).clip(0, width - 1)  # the border repeats
+    # the border repeats
+    columns = (np.arange(width) - move).clip(0, width - 1)
     return frames[times][..., columns], poses[times][..., columns]
 
 # %%
 class Clips:
     """`steps` batches (frames, poses, ratio, beta) of random cuts from videos.
 
-    ratio, beta: functions of the share of the training that is done, in [0, 1).
-    stride: largest step between frames. shift: largest move sideways, in pixels.
+    ratio, beta: functions of the share of the training that is done, in [0,
+    1). stride: largest step between frames. shift: largest move sideways, in
+    pixels.
     """
 
     def __init__(self, videos, steps, ratio, beta, seed=0, **options):
-        self.videos = [tuple(map(torch.as_tensor, (v.frames, v.poses))) for v in videos]
-        self.steps, self.ratio, self.beta, self.seed = steps, ratio, beta, seed
-        self.options = {"batch": 6, "length": 5, "stride": 4, "shift": 8} | options
+        pairs = [(v.frames, v.poses) for v in videos]
+        self.videos = [tuple(map(torch.as_tensor, pair)) for pair in pairs]
+        self.steps, self.ratio, self.beta = steps, ratio, beta
+        self.seed, self.batch = seed, options.pop("batch", 6)
+        self.how = {"length": 5, "stride": 4, "shift": 8} | options
 
     def __len__(self):
         return self.steps
 
     def __iter__(self):
-        rng, how = np.random.default_rng(self.seed), dict(self.options)
-        batch = how.pop("batch")
-        long = np.array([len(frames) for frames, _ in self.videos], dtype=float)
+        rng = np.random.default_rng(self.seed)
+        long = np.array([len(x) for x, _ in self.videos], dtype=float)
         for n in range(self.steps):
-            chosen = rng.choice(len(long), batch, p=long / long.sum())
-            cuts = [random_cut(rng, *self.videos[k], **how) for k in chosen]
-            frames, poses = (torch.stack(part) for part in zip(*cuts, strict=True))
-            yield frames, poses, self.ratio(n / self.steps), self.beta(n / self.steps)
+            chosen = rng.choice(len(long), self.batch, p=long / long.sum())
+            videos = [self.videos[k] for k in chosen]
+            cuts = [random_cut(rng, *video, **self.how) for video in videos]
+            frames, poses = map(torch.stack, zip(*cuts, strict=True))
+            done = n / self.steps
+            yield frames, poses, self.ratio(done), self.beta(done)
 
 # %%
 def falling(start, end):
@@ -234,19 +245,24 @@ def falling(start, end):
 def step(model, batch):
     """Loss of a batch of `Clips`; pictures become floats here."""
     frames, poses, ratio, beta = batch
-    return clip_loss(model, frames.float() / 255, poses.float() / 255, ratio, beta)
+    x, c = frames.float() / 255, poses.float() / 255
+    return clip_loss(model, x, c, ratio, beta)
 
 # %%
 @torch.no_grad()
 def rollout(model, first, poses, z="prior", truth=None, seed=0):
     """Paint films (B, T, 3, H, W) from first frames (B, 3, H, W) and poses.
 
-    z: "prior", "zero", or "posterior", which looks at the truth (B, T, 3, H, W).
+    z: "prior", "zero", or "posterior", which looks at the truth (B, T, 3, H,
+    W).
     """
     if z not in ("prior", "zero", "posterior"):
-        raise ValueError(f"z must be 'prior', 'zero' or 'posterior', not {z!r}")
+        raise ValueError(
+            f"z must be 'prior', 'zero' or 'posterior', not {z!r}"
+        )
     if z == "posterior" and (truth is None or truth.shape != poses.shape):
-        raise ValueError("posterior latents need the truth of the same shape as poses")
+        known = "the truth of the same shape as poses"
+        raise ValueError(f"posterior latents need {known}")
     generator = torch.Generator().manual_seed(seed)
     previous, film = first, []
     for t in range(poses.shape[1]):
@@ -258,15 +274,16 @@ def rollout(model, first, poses, z="prior", truth=None, seed=0):
         film.append(previous)
     return torch.stack(film, dim=1)
 
-
+# %%
 def psnr(a, b):
-    """Peak signal-to-noise ratio in dB of each picture, (…, 3, H, W) to (…)."""
+    """Peak signal-to-noise ratio of each picture: (…, 3, H, W) to dB (…)."""
     return -10 * torch.log10((a - b).square().mean(dim=(-3, -2, -1)))
 
 # %%
 def train_cvae(
-    config, videos, steps, beta=None, ratio=None, seed=0, start=None, lr=2e-3, **cuts
-):
+    config, videos, steps, beta=None, ratio=None, seed=0, start=None, lr=2e-3,
+    **cuts,
+):  # fmt: skip
     """Train a CVAE on videos for `steps` batches; returns it with its History.
 
     start: a network to go on from. cuts: options of `Clips`.
@@ -287,19 +304,21 @@ def load_shipped(name, device=None):
     """A network of the book, trained by tools/weights/video_generation.py."""
     from safetensors.torch import load_file
 
-    file = resources.files("dlp_utils") / "weights" / "video_generation.safetensors"
-    stored = load_file(str(file))
-    mine = {key: value for key, value in stored.items() if key.startswith(f"{name}.")}
-    if not mine:
-        there = ", ".join(sorted({key.split(".")[0] for key in stored}))
-        raise ValueError(f"no network {name!r} in {file.name}; it holds {there}")
+    folder = resources.files("dlp_utils") / "weights"
+    file, networks = folder / "video_generation.safetensors", {}
+    for key, value in load_file(str(file)).items():
+        network, weight = key.split(".", 1)
+        networks.setdefault(network, {})[weight] = value.float()
+    if name not in networks:
+        there = f"{file.name}; it holds {', '.join(sorted(networks))}"
+        raise ValueError(f"no network {name!r} in {there}")
     model = build(replace(CONFIGS["cpu"], past=name != "no_past"))
-    model.load_state_dict({k.split(".", 1)[1]: v.float() for k, v in mine.items()})
+    model.load_state_dict(networks[name])
     return model.to(device or dlp.device()).eval()
 
 
 def annealed(cycles, ratio=0.5):
-    """Beta by the share that is done: `cycles` ramps up to 1; 0 cycles: always 1.
+    """Beta by the share that is done: `cycles` ramps to 1; with 0 always 1.
 
     Source: def-video-generation-schedule.
     """
@@ -308,22 +327,27 @@ def annealed(cycles, ratio=0.5):
 # %%
 @torch.no_grad()
 def measure(model, videos, frames=41):
-    """KL (nats a frame), active latents, and PSNR (dB) of videos, as a dict of floats.
+    """KL (nats a frame), active latents and PSNR (dB) of videos, in a dict.
 
-    step_*: the next frame from the true one before; film_*: a rollout; z from the
-    prior or the posterior. first: repeating the first frame; copy: the true one before.
+    step_*: the next frame from the true one before; film_*: a rollout; z from
+    the prior or the posterior. first: repeating the first frame; copy: the
+    true one before.
     """
-    device, count = next(model.parameters()).device, min(frames, *map(len, videos))
-    kinds = ([v.frames[:count] for v in videos], [v.poses[:count] for v in videos])
-    x, c = (torch.as_tensor(np.stack(kind), device=device) / 255 for kind in kinds)
-    target, pose, before = (a.flatten(0, 1) for a in (x[:, 1:], c[:, 1:], x[:, :-1]))
+    n, where = min(frames, *map(len, videos)), next(model.parameters()).device
+    x = np.stack([v.frames[:n] for v in videos])
+    c = np.stack([v.poses[:n] for v in videos])
+    x, c = (torch.as_tensor(a, device=where) / 255 for a in (x, c))
+    parts = x[:, 1:], c[:, 1:], x[:, :-1]
+    target, pose, before = (a.flatten(0, 1) for a in parts)
     mu, log_var = model.posterior(target, pose, before)
     generator = torch.Generator().manual_seed(0)
     noise = prior(model, pose, generator)
-    found = {"kl": gaussian_kl(mu, log_var).mean(), "active": (mu.var(0) > 0.01).sum()}
-    codes = {"prior": noise, "posterior": mu + torch.exp(0.5 * log_var) * noise}
-    for name, z in codes.items():
-        found[f"step_{name}"] = psnr(model.decode(before, pose, z), target).mean()
+    found = {"kl": gaussian_kl(mu, log_var).mean()}
+    found["active"] = (mu.var(0) > 0.01).sum()
+    drawn = mu + torch.exp(0.5 * log_var) * noise
+    for name, z in (("prior", noise), ("posterior", drawn)):
+        one_step = model.decode(before, pose, z)
+        found[f"step_{name}"] = psnr(one_step, target).mean()
         film = rollout(model, x[:, 0], c[:, 1:], name, x[:, 1:])
         found[f"film_{name}"] = psnr(film, x[:, 1:]).mean()
     found["first"] = psnr(x[:, :1], x[:, 1:]).mean()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import printed
+
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = re.compile(
     r"^[^\n]*\$\$\s*\(([a-z][\w-]*)\)\s*$|^:label:\s*((?:eq|def)-[\w-]+)\s*$",
@@ -92,6 +94,64 @@ def test_page_and_tests_agree(path):
         )
         == []
     )
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_what_is_printed_is_what_was_compared(path):
+    page = path.read_text(encoding="utf-8")
+    assert printed.complaints(page, printed.read_stamps()) == []
+    claims = [x for x in labels_of(page) if x.startswith("eq-")]
+    assert sorted(printed.formulas(page)) == sorted(claims)
+
+
+def test_no_stamp_is_left_over():
+    pages = [path.read_text(encoding="utf-8") for path in PAGES]
+    assert printed.stale(pages, printed.read_stamps()) == []
+
+
+FORMULA = r"$$ \tfrac12\bigl(-1-\log s_i^2\bigr), $$ (eq-x-one)" + "\n"
+SAME = r"""
+$$
+\begin{aligned}
+\frac12\,( &-1 \\
+  &-\log s_i^2\Bigr).
+\end{aligned}
+$$ (eq-x-one)
+"""
+
+
+def compared(page):
+    return {x: printed.stamp_of(y) for x, y in printed.formulas(page).items()}
+
+
+def test_layout_does_not_break_a_stamp():
+    assert printed.complaints(SAME, compared(FORMULA)) == []
+    spaced = FORMULA.replace("-1-", r"-\,1 \; - \quad ")
+    assert printed.complaints(spaced, compared(FORMULA)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"-\log", r"+\log"),
+        ("s_i^2", "s_i"),
+        ("frac12", "frac13"),
+        ("(-1", "(1"),
+        ("_i", "_j"),
+    ],
+)
+def test_a_changed_formula_is_noticed(old, new):
+    changed = FORMULA.replace(old, new)
+    assert changed != FORMULA
+    (said,) = printed.complaints(changed, compared(FORMULA))
+    assert said.startswith("eq-x-one: the printed formula has changed")
+
+
+def test_missing_and_left_over_stamps_are_named():
+    (said,) = printed.complaints(FORMULA, {})
+    assert said.startswith("eq-x-one: nobody has compared")
+    (said,) = printed.stale([FORMULA], {"eq-x-two": "0", **compared(FORMULA)})
+    assert said.startswith("eq-x-two: a stamp")
 
 
 def test_some_page_is_checked():

@@ -1356,15 +1356,19 @@ def test_guided_gaussian():
 
 @verifies("eq-diffusion-guided-noisy")
 def test_guidance_pulls_harder_than_the_noisy_tilted_density():
-    for S, s, w, a2 in itertools.product(
-        (1.0, 2.0), (0.1, 0.5), (1.5, 4.0), (0.01, 0.5, 0.99)
-    ):
+    def sides(w, S, s, a2):
         b2, V = 1 - a2, tilted(w, S, s, 0.0)[1]
-        guided = w / (a2 * s**2 + b2) + (1 - w) / (a2 * S**2 + b2)
-        assert guided > 1 / (a2 * V + b2) * (1 + 1e-6)
+        left = w / (a2 * s**2 + b2) + (1 - w) / (a2 * S**2 + b2)
+        return left, 1 / (a2 * V + b2)
+
+    for S, s, w, a2 in itertools.product(
+        (1.0, 2.0), (0.1, 0.5), (1.001, 1.5, 4.0), (0.01, 0.5, 0.99)
+    ):
+        guided, tilt = sides(w, S, s, a2)
+        assert guided > tilt * (1 + 1e-9)
         # The slope of the guided score, by differences of the log of the
         # powers.
-        x = np.array([-0.01, 0.0, 0.01])
+        x, b2 = np.array([-0.01, 0.0, 0.01]), 1 - a2
         log_powers = (1 - w) * stats.norm.logpdf(
             x, 0, math.sqrt(a2 * S**2 + b2)
         )
@@ -1372,11 +1376,16 @@ def test_guidance_pulls_harder_than_the_noisy_tilted_density():
         assert -(
             log_powers[0] - 2 * log_powers[1] + log_powers[2]
         ) / 1e-4 == pytest.approx(guided, rel=1e-6)
-    for w in (0.0, 1.0):  # and equal without guidance
-        guided = w / (0.5 * 0.25 + 0.5) + (1 - w) / (0.5 + 0.5)
-        assert guided == pytest.approx(
-            1 / (0.5 * tilted(w, 1.0, 0.5, 0)[1] + 0.5)
-        )
+        # Turned round between 0 and 1, equal at the ends, and equal where
+        # there is no noise or no picture: nothing can be added to a side.
+        guided, tilt = sides(0.5, S, s, a2)
+        assert guided < tilt
+        for w_end in (0.0, 1.0):
+            guided, tilt = sides(w_end, S, s, a2)
+            assert guided == pytest.approx(tilt, rel=1e-12)
+        for a2_end in (0.0, 1.0):
+            guided, tilt = sides(w, S, s, a2_end)
+            assert guided == pytest.approx(tilt, rel=1e-9)
 
 
 @verifies("eq-diffusion-guided-spread")
@@ -1502,36 +1511,38 @@ def test_embedding_of_a_multi_hot_vector_sees_the_number_of_labels_only():
 
 @verifies("eq-diffusion-compose")
 def test_scores_of_independent_labels_add():
-    rng = np.random.default_rng(0)
+    x = np.linspace(-3, 3, 601)
+    picture = np.exp(-((x - 0.3) ** 2)) + 0.5 * np.exp(-4 * (x + 1) ** 2)
+    picture /= picture.sum()
+    first, second = stats.norm.cdf(2 * x), stats.norm.cdf(0.5 - x)
 
-    def log_p(x):
-        return -np.log(np.cosh(x - 0.3))
-
-    def log_one(x):
-        return stats.norm.logcdf(2 * x)
-
-    def log_two(x):
-        return stats.norm.logcdf(0.5 - x)
-
-    def slope(f, x, h=1e-3):
-        return (f(x - 2 * h) - 8 * f(x - h) + 8 * f(x + h) - f(x + 2 * h)) / (
-            12 * h
+    def slopes(both):
+        """Of log p(x), p(x|1), p(x|2), p(x|1,2), from the joint table."""
+        joint = np.empty((len(x), 2, 2))  # x, label 1, label 2
+        joint[:, 1, 1] = picture * both
+        joint[:, 1, 0] = picture * (first - both)
+        joint[:, 0, 1] = picture * (second - both)
+        joint[:, 0, 0] = picture - joint.reshape(len(x), 4)[:, 1:].sum(1)
+        assert joint.min() >= -1e-12 and joint.sum() == pytest.approx(1)
+        tables = (
+            joint.sum((1, 2)),
+            joint[:, 1].sum(1),
+            joint[:, :, 1].sum(1),
+            joint[:, 1, 1],
         )
+        logs = [np.log(table / table.sum()) for table in tables]
+        return [np.gradient(log, x, edge_order=2)[1:-1] for log in logs]
 
-    x = np.linspace(-2, 2, 21)
-    base = slope(log_p, x)
-    both = slope(
-        lambda x: log_p(x) + log_one(x) + log_two(x), x
-    )  # Bayes, with independent labels
-    singles = [
-        slope(lambda x, f=f: log_p(x) + f(x), x) for f in (log_one, log_two)
-    ]
-    assert np.allclose(
-        both, base + sum(single - base for single in singles), atol=1e-7
+    base, one, two, given_both = slopes(first * second)
+    assert np.allclose(given_both, base + (one - base) + (two - base))
+    # Not for labels that depend on each other: here as often as can be.
+    base, one, two, given_both = slopes(np.minimum(first, second))
+    assert not np.allclose(
+        given_both, base + (one - base) + (two - base), atol=0.1
     )
-    assert not np.allclose(both, sum(singles), atol=0.1)
     # Labels that the picture decides are independent given it, but no longer
     # given a noisy picture.
+    rng = np.random.default_rng(0)
     pictures, chance = np.array([-1.0, 0.0, 1.0]), rng.dirichlet([4, 4, 4])
     c1, c2 = pictures >= 0, pictures <= 0
     assert np.array_equal(c1 & c2, c1 * c2)
@@ -1723,3 +1734,150 @@ def test_what_the_judge_likes_best_is_not_as_good_as_it_says():
         lambda c: np.mean((quality - c * seen) ** 2)
     ).x
     assert slope == pytest.approx(share, rel=0.01)
+
+
+# --- steps on the way that are numbered --------------------------------------
+
+
+def normal_pdf(x, mean, variance):
+    return stats.norm.pdf(x, mean, math.sqrt(variance))
+
+
+@verifies("eq-diffusion-product", "eq-diffusion-turned")
+def test_bayes_given_the_picture():
+    _, alpha, bar = SCHEDULES["linear"]
+    x0, rng = 0.7, np.random.default_rng(0)
+    for t in (2, 40, 300):
+        # Joint density of x_{t-1} and x_t given x_0, from its covariance.
+        a, b = math.sqrt(bar[t - 1]), math.sqrt(bar[t])
+        cross = math.sqrt(alpha[t]) * (1 - bar[t - 1])
+        joint = stats.multivariate_normal(
+            [a * x0, b * x0],
+            [[1 - bar[t - 1], cross], [cross, 1 - bar[t]]],
+        )
+        xt = b * x0 + math.sqrt(1 - bar[t]) * rng.normal()
+        y = a * x0 + math.sqrt(1 - bar[t - 1]) * np.linspace(-2, 2, 9)
+        way_back = joint.pdf(np.stack([y, np.full(9, xt)], axis=1))
+        way_back /= normal_pdf(xt, b * x0, 1 - bar[t])
+        forward = normal_pdf(xt, math.sqrt(alpha[t]) * y, 1 - alpha[t])
+        before = normal_pdf(y, a * x0, 1 - bar[t - 1])
+        now = normal_pdf(xt, b * x0, 1 - bar[t])
+        assert np.ptp(np.log(way_back / (forward * before))) < 1e-6
+        assert np.allclose(forward, way_back * now / before, rtol=1e-6)
+
+
+@verifies("eq-diffusion-square")
+def test_two_squares_are_one_but_for_what_does_not_hold_y():
+    y, xt, x0, alpha, beta, a, b = sp.symbols("y x_t x_0 α β a b")
+    left = (xt - sp.sqrt(alpha) * y) ** 2 / beta + (y - a * x0) ** 2 / b**2
+    right = (alpha / beta + 1 / b**2) * y**2
+    right -= 2 * y * (sp.sqrt(alpha) / beta * xt + a / b**2 * x0)
+    rest = sp.expand(left - right)
+    assert sp.simplify(sp.diff(rest, y)) == 0 and rest != 0
+
+
+@verifies("eq-diffusion-log-ratio")
+def test_difference_of_two_log_densities():
+    rng = np.random.default_rng(0)
+    means, roots = rng.normal(size=(2, 3)), rng.normal(size=(2, 3, 5))
+    covariances = roots @ roots.transpose(0, 2, 1)
+    for x in rng.normal(size=(4, 3)):
+        logs = [
+            stats.multivariate_normal(m, C).logpdf(x)
+            for m, C in zip(means, covariances, strict=True)
+        ]
+        first, second = (
+            (x - m) @ np.linalg.inv(C) @ (x - m)
+            for m, C in zip(means, covariances, strict=True)
+        )
+        one, two = np.linalg.det(covariances)
+        said = 0.5 * math.log(two / one) - 0.5 * first + 0.5 * second
+        assert logs[0] - logs[1] == pytest.approx(said, rel=1e-9)
+
+
+@verifies("eq-diffusion-snr-step")
+def test_fall_of_the_signal_to_noise_ratio_in_one_step():
+    for _, alpha, bar in SCHEDULES.values():
+        t = np.arange(2, 200)
+        fall = bar[t - 1] / (1 - bar[t - 1]) - bar[t] / (1 - bar[t])
+        below = (1 - bar[t - 1]) * (1 - bar[t])
+        middle = bar[t - 1] * (1 - bar[t]) - bar[t] * (1 - bar[t - 1])
+        assert np.allclose(fall, middle / below, rtol=1e-6)
+        assert np.allclose(fall, bar[t - 1] * (1 - alpha[t]) / below)
+
+
+@verifies("eq-diffusion-score-of-mean")
+def test_score_from_the_mean_of_the_pictures():
+    pictures, chance = np.array([-1.3, 0.2, 1.0]), np.array([0.2, 0.5, 0.3])
+    for a in (0.2, 0.7, 0.95):
+        b2, h = 1 - a**2, 1e-5
+
+        def log_q(x, a=a, b2=b2):
+            return math.log(chance @ normal_pdf(x, a * pictures, b2))
+
+        for x in (-1.1, 0.3, 2.0):
+            weights = chance * normal_pdf(x, a * pictures, b2)
+            mean = weights @ pictures / weights.sum()
+            slope = (log_q(x + h) - log_q(x - h)) / (2 * h)
+            assert slope == pytest.approx(-(x - a * mean) / b2, rel=1e-6)
+
+
+@verifies("eq-diffusion-twin", "eq-diffusion-two-paths")
+def test_other_forms_of_the_flow():
+    # A flow with a curved guess of the noise, solved numerically in ρ. In
+    # y = x̄/ρ and κ = 1/ρ its slope is the guess of the picture.
+    def noise(x, rho):
+        return np.tanh(x) / (1 + rho)
+
+    rho = np.linspace(0.5, 2.0, 40_001)
+    path = integrate.solve_ivp(
+        lambda rho, x: noise(x, rho),
+        (0.5, 2.0),
+        [0.8],
+        t_eval=rho,
+        rtol=1e-10,
+        atol=1e-12,
+    ).y[0]
+    slope = np.gradient(path / rho, 1 / rho, edge_order=2)
+    picture = path - rho * noise(path, rho)  # x̄ = x_0 + ρ ε
+    assert np.allclose(slope, picture, rtol=1e-5)
+    # Two paths with the guided score of the Gaussian example: its own flow,
+    # dx̄/dρ = -ρ · score, from two starts.
+    S, s, mu = 1.3, 0.6, 0.9
+    for w in (0.0, 1.0, 3.0):
+
+        def flow(rho, x, w=w):
+            own = -(x - mu) / (s**2 + rho**2)
+            other = -x / (S**2 + rho**2)
+            return -rho * (w * own + (1 - w) * other)
+
+        first, second = (
+            integrate.solve_ivp(
+                flow, (0.5, 2.0), [x], t_eval=rho, rtol=1e-11, atol=1e-12
+            ).y[0]
+            for x in (0.2, 0.9)
+        )
+        slope = np.gradient(np.log(second - first), rho, edge_order=2)
+        said = w * rho / (s**2 + rho**2) + (1 - w) * rho / (S**2 + rho**2)
+        assert np.allclose(slope, said, atol=1e-6)
+
+
+@verifies("eq-diffusion-long-step")
+def test_a_way_back_over_several_steps():
+    _, alpha, bar = SCHEDULES["linear"]
+    x0, xt = 0.4, -0.9
+    for u, t in ((0, 5), (3, 4), (20, 200), (100, 900)):
+        # Step by step: the mean and variance of x_u given x_t and x_0, from
+        # the joint Gaussian of both.
+        gain = np.prod(np.sqrt(alpha[u + 1 : t + 1]))
+        before, now = 1 - bar[u], 1 - bar[t]
+        slope = before * gain / now
+        mean = math.sqrt(bar[u]) * x0 + slope * (xt - math.sqrt(bar[t]) * x0)
+        variance = before - slope * gain * before
+        share = bar[t] / bar[u]
+        said = math.sqrt(bar[u]) * (1 - share) / now * x0
+        said += math.sqrt(share) * before / now * xt
+        assert mean == pytest.approx(said, rel=1e-9)
+        assert variance == pytest.approx(
+            before * (1 - share) / now, rel=1e-7, abs=1e-15
+        )

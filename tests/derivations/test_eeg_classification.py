@@ -778,3 +778,50 @@ def test_the_floor_under_a_doubled_softmax():
         random, torch.zeros(2000, dtype=torch.long), reduction="none"
     )
     assert losses.min() > math.log(1 + 3 / math.e)
+
+
+# --- steps on the way that are numbered --------------------------------------
+
+
+@verifies("eq-eeg-classification-cosines")
+def test_a_sum_of_cosines_telescopes():
+    for omega, phi, P in ((0.3, 0.1, 5), (1.1, 2.0, 12), (0.05, -1.0, 62)):
+        t = np.arange(P)
+        left = np.sum(2 * np.sin(omega) * np.cos(2 * omega * t + 2 * phi))
+        steps = np.sin((2 * t + 1) * omega + 2 * phi)
+        steps = steps - np.sin((2 * t - 1) * omega + 2 * phi)
+        ends = np.sin((2 * P - 1) * omega + 2 * phi)
+        ends -= np.sin(2 * phi - omega)
+        product = 2 * np.sin(P * omega) * np.cos((P - 1) * omega + 2 * phi)
+        assert np.allclose([steps.sum(), ends, product], left, atol=1e-12)
+
+
+@verifies("eq-eeg-classification-stirling")
+def test_stirlings_series():
+    u = np.array([20.0, 40.0, 80.0, 160.0])
+    said = (u - 0.5) * np.log(u) - u + 0.5 * np.log(2 * np.pi)
+    rest = special.gammaln(u) - said
+    order = np.polyfit(np.log(u), np.log(rest), 1)[0]
+    assert order == pytest.approx(-1, abs=0.01)  # O(1/u), and no better
+
+
+@verifies("eq-eeg-classification-exponential")
+def test_exponential_of_a_maximum():
+    rng = np.random.default_rng(0)
+    for k, lam, together in ((1, 1.0, 0.0), (5, 0.7, 0.0), (20, 1.5, 0.6)):
+        shared = rng.normal(size=(100_000, 1))
+        own = rng.normal(size=(100_000, k))
+        z = math.sqrt(together) * shared + math.sqrt(1 - together) * own
+        largest = z.max(axis=1)
+        left = math.exp(lam * largest.mean())
+        middle = np.exp(lam * largest).mean()
+        right = np.exp(lam * z).mean(axis=0).sum()
+        assert left <= middle <= right * (1 + 1e-12)
+        assert right == pytest.approx(k * math.exp(lam**2 / 2), rel=0.05)
+        if k == 1:  # then the second step is an equality
+            assert middle == pytest.approx(right)
+    # The last sum to the printed value, exactly: one exponential.
+    mean = integrate.quad(
+        lambda z: math.exp(0.7 * z) * stats.norm.pdf(z), -30, 30
+    )[0]
+    assert mean == pytest.approx(math.exp(0.7**2 / 2), rel=1e-9)

@@ -341,18 +341,23 @@ def test_softmax_solves_the_look_up_with_entropy():
 
 @verifies("eq-inpainting-hard")
 def test_hard_look_up_is_the_limit():
+    def three(scores, tau):
+        """The three sides of the printed inequality."""
+        top = scores.max()
+        value = tau * np.log(np.sum(np.exp(scores / tau)))
+        return top, value, top + tau * math.log(len(scores))
+
     rng = np.random.default_rng(0)
     for tau in (3.0, 1.0, 0.1, 0.01):
-        scores = rng.normal(size=9)
-        value = scores.max() + tau * np.log(
-            np.sum(np.exp((scores - scores.max()) / tau))
-        )
-        assert scores.max() <= value <= scores.max() + tau * math.log(9)
+        low, value, high = three(rng.normal(size=9), tau)
+        assert low - 1e-9 <= value <= high + 1e-9
+        # The upper bound is reached by equal scores, the lower one by a
+        # single score far above all others.
+        low, value, high = three(np.full(9, 0.4), tau)
+        assert value == pytest.approx(high, rel=1e-12)
+        low, value, high = three(np.array([40 * tau, *np.zeros(8)]), tau)
+        assert value == pytest.approx(low, rel=1e-12)
     assert soft(np.array([1.0, 0.9, 0.2]), 0.005)[0] > 1 - 1e-8
-    flat = tau * np.log(
-        np.sum(np.exp(np.full(9, 0.4) / 1.0))
-    )  # equality for equal scores
-    assert flat / tau == pytest.approx(0.4 + math.log(9))
 
 
 @verifies("eq-inpainting-variance")
@@ -384,23 +389,30 @@ def test_jacobian_of_the_softmax():
 
 @verifies("eq-inpainting-saturation")
 def test_a_sure_look_up_has_no_gradient():
+    def three(scores, tau):
+        """The three sides of the printed inequality."""
+        p = soft(scores, tau)
+        first, second = np.sort(scores)[[-1, -2]]
+        rest = np.delete(p, p.argmax()).sum()  # 1 − the largest, exactly
+        slopes = torch.autograd.functional.jacobian(
+            lambda s: torch.softmax(s / tau, dim=0), torch.tensor(scores)
+        )
+        largest = slopes.abs().max().item()
+        bound = (len(scores) - 1) / tau * math.exp(-(first - second) / tau)
+        return largest, rest / tau, bound
+
     rng = np.random.default_rng(0)
-    for scale in (0.5, 2, 8, 64):
-        for tau in (0.5, 1.0):
-            scores = scale * rng.normal(size=20)
-            p = soft(scores, tau)
-            first, second = np.sort(scores)[[-1, -2]]
-            largest = np.abs(np.diag(p) - np.outer(p, p)).max() / tau
-            rest = np.delete(
-                p, p.argmax()
-            ).sum()  # 1 − the largest, without cancellation
-            assert largest <= rest / tau * (1 + 1e-9)
-            assert rest <= 19 * math.exp(-(first - second) / tau) * (1 + 1e-9)
+    for scale, tau in itertools.product((0.5, 2, 8, 64), (0.5, 1.0, 3.0)):
+        largest, middle, bound = three(scale * rng.normal(size=20), tau)
+        assert largest <= middle * (1 + 1e-9)
+        assert middle <= bound * (1 + 1e-9)
     assert 63 * math.exp(-30) == pytest.approx(6e-12, rel=0.05)  # of the prose
-    two = soft(
-        np.array([5.0, 0.0]), 1.0
-    )  # for two keys both bounds are nearly reached
-    assert two[0] * two[1] > 0.98 * math.exp(-5)
+    # Both bounds are nearly reached when all others lie equally far behind.
+    for N, tau in itertools.product((2, 20), (0.5, 1.0, 3.0)):
+        scores = np.zeros(N)
+        scores[0] = 10 * tau
+        largest, middle, bound = three(scores, tau)
+        assert largest > 0.99 * middle and middle > 0.99 * bound
 
 
 @verifies("eq-inpainting-view")
@@ -741,45 +753,45 @@ def test_chance_of_each_mask_size():
 
 @verifies("eq-inpainting-weights")
 def test_weights_of_the_training_loss_against_the_bound():
-    q, y = arbitrary(0), (1, 0, 1)
-    sizes = by_size(q, y)
-    for _, inverse in SCHEDULES.values():
-        chance = dict(zip((1, 2, 3), chances(inverse, 3), strict=True))
-        mean_loss = sum(chance[n] * sizes[n] for n in sizes)
-        sum_loss = sum(chance[n] * n * sizes[n] for n in sizes)
-        assert mean_loss == pytest.approx(
-            sum(3 * chance[n] * sizes[n] for n in sizes) / 3
-        )
-        assert sum_loss == pytest.approx(
-            sum(n * 3 * chance[n] * sizes[n] for n in sizes) / 3
-        )
-    # Drawn and averaged as training does it, with the linear schedule and the
-    # mean: the bound over N.
-    rng = np.random.default_rng(0)
-    drawn = []
-    for r in rng.uniform(size=40_000):
-        M = rng.permutation(3)[: math.ceil((1 - r) * 3)]
-        visible = [j for j in range(3) if j not in M]
-        drawn.append(-np.mean([math.log(q(i, visible, y)) for i in M]))
-    mean_within(np.array(drawn), sum(sizes.values()) / 3)
+    q, y, N = arbitrary(0), (1, 0, 1), 3
+    sizes = by_size(q, y)  # the mean loss of a token, for each size of mask
+    losses = {}
+    for n in range(1, N + 1):
+        for M in itertools.combinations(range(N), n):
+            visible = [j for j in range(N) if j not in M]
+            losses[M] = [-math.log(q(i, visible, y)) for i in M]
+    seen = {}
+    for name, (gamma, inverse) in SCHEDULES.items():
+        # Drawn and averaged, or added up, as training does it.
+        rng, means, sums = np.random.default_rng(0), [], []
+        for r in rng.uniform(size=40_000):
+            n = math.ceil(gamma(r) * N)
+            M = tuple(sorted(rng.permutation(N)[:n].tolist()))
+            means.append(np.mean(losses[M]))
+            sums.append(np.sum(losses[M]))
+        chance = chances(inverse, N)
+        w_mean = {n: N * chance[n - 1] for n in sizes}
+        w_sum = {n: n * N * chance[n - 1] for n in sizes}
+        for drawn, w in ((means, w_mean), (sums, w_sum)):
+            expected = sum(w[n] * sizes[n] for n in sizes) / N
+            mean_within(np.array(drawn), expected)
+        seen[name] = means, sums, w_mean
+    # The linear schedule weighs all sizes alike, the others do not.
+    assert list(seen["linear"][2].values()) == pytest.approx([1] * N)
+    for name in ("cosine", "square", "one minus root"):
+        assert max(abs(w - 1) for w in seen[name][2].values()) > 0.3
+    mean_within(np.array(seen["linear"][0]), sum(sizes.values()) / N)
     # The mean over all hidden tokens of a large batch weighs sizes like the
     # sum.
     rng, total, tokens = np.random.default_rng(1), 0.0, 0
     for r in rng.uniform(size=40_000):
-        M = rng.permutation(3)[: math.ceil((1 - r) * 3)]
-        visible = [j for j in range(3) if j not in M]
-        total, tokens = (
-            total - sum(math.log(q(i, visible, y)) for i in M),
-            tokens + len(M),
+        M = tuple(
+            sorted(rng.permutation(N)[: math.ceil((1 - r) * N)].tolist())
         )
+        total, tokens = total + sum(losses[M]), tokens + len(M)
     by_sum = sum(n * sizes[n] for n in sizes) / 6
     assert total / tokens == pytest.approx(by_sum, rel=0.01)
-    assert abs(by_sum / (sum(sizes.values()) / 3) - 1) > 0.03
-    cosine = np.mean([3 * c for c in chances(SCHEDULES["cosine"][1], 3)])
-    assert (
-        cosine == pytest.approx(1)
-        and abs(3 * chances(SCHEDULES["cosine"][1], 3)[0] - 1) > 0.3
-    )
+    assert abs(by_sum / (sum(sizes.values()) / N) - 1) > 0.03
 
 
 @verifies("eq-inpainting-cosine")
@@ -1065,24 +1077,24 @@ def test_splitting_a_step_saves_what_its_first_half_tells():
 
 @verifies("eq-inpainting-sure")
 def test_sure_tokens_are_cheap_to_draw_together():
+    def sides(joint, A, S=()):
+        seen = marginal_entropy(joint, S) if S else 0.0
+        single = [marginal_entropy(joint, {*S, i}) - seen for i in A]
+        return total_correlation(joint, A, S), sum(single) - max(single)
+
     for seed in range(30):
-        joint, A, S = random_joint(seed), (0, 1, 3), (2,)
-        single = [
-            marginal_entropy(joint, {2, i}) - marginal_entropy(joint, S)
-            for i in A
-        ]
-        assert (
-            total_correlation(joint, A, S) <= sum(single) - max(single) + 1e-12
-        )
+        left, right = sides(random_joint(seed), (0, 1, 3), (2,))
+        assert left <= right + 1e-12
+        assert right > 0
+    # Reached when one token tells all others, also where their entropies
+    # differ: token 0 has three values, the others are told by it.
     same = np.zeros((2, 2))
-    same[0, 0], same[1, 1] = (
-        0.3,
-        0.7,
-    )  # reached when one token tells all others
-    single = marginal_entropy(same, (0,))
-    assert total_correlation(same, (0, 1)) == pytest.approx(
-        2 * single - single
-    )
+    same[0, 0], same[1, 1] = 0.3, 0.7
+    told = np.zeros((3, 2, 2))
+    told[0, 0, 1], told[1, 1, 1], told[2, 1, 0] = 0.2, 0.3, 0.5
+    for joint, A in ((same, (0, 1)), (told, (0, 1, 2)), (told, (1, 0))):
+        left, right = sides(joint, A)
+        assert left == pytest.approx(right) and right > 0.4
 
 
 def binary_chain(size, stay):
@@ -1450,9 +1462,32 @@ def test_bias_grows_with_the_square_of_the_features():
             measured_bias(np.ones(d), n, n, repeats, d)[1], claimed, sharp=0.05
         )
     # Of the prose: 64 features, 500, 100 and 30 pictures.
-    for n, said, measured in ((500, 4.4, None), (100, 22, 22), (30, 74, 63)):
+    for n, said, measured in ((500, 4.4, 4.4), (100, 22, 22), (30, 74, 63)):
         assert (2 / n) * (64 + 64 * 65 / 4) == pytest.approx(said, rel=0.01)
-        if measured:
-            assert measured_bias(np.ones(64), n, n, 30, 0)[
-                1
-            ].mean() == pytest.approx(measured, rel=0.03)
+        found = measured_bias(np.ones(64), n, n, 30, 0)[1].mean()
+        assert found == pytest.approx(measured, rel=0.03)
+
+
+# --- steps on the way that are numbered --------------------------------------
+
+
+@verifies("eq-inpainting-second-order")
+def test_trace_of_the_root_to_second_order():
+    values = np.array([0.4, 1.0, 2.5])
+    sums = values[:, None] + values
+    rng, off = np.random.default_rng(0), []
+    change = rng.normal(size=(3, 3))
+    change += change.T
+    for size in (0.04, 0.02, 0.01):
+        delta, S = size * change, np.diag(values)
+        half = np.diag(np.sqrt(values))
+        root = np.linalg.eigvalsh(half @ (S + delta) @ half) ** 0.5
+        first = np.trace(S) + np.trace(delta) / 2
+        products = np.outer(values, values) * delta**2
+        one = first - np.sum(products / (2 * values[:, None] * sums**2))
+        two = first - np.sum(delta**2 / (4 * sums))
+        assert one == pytest.approx(two, rel=1e-12)
+        off.append(abs(root.sum() - two))
+    # What is left is of third order.
+    assert off[0] / off[1] == pytest.approx(8, rel=0.15)
+    assert off[1] / off[2] == pytest.approx(8, rel=0.15)

@@ -697,6 +697,21 @@ def test_mean_of_batch_means():
         ) == pytest.approx(np.concatenate(equal).mean() / 4)
 
 
+@verifies("eq-segmentation-best-set")
+def test_the_best_set_and_all_others():
+    rng = np.random.default_rng(3)
+    sets = (np.arange(1, 2**10)[:, None] >> np.arange(10)) & 1
+    for power in (1, 3):
+        p = rng.uniform(size=10) ** power
+        dice = 2 * sets @ p / (sets.sum(axis=1) + p.sum())
+        left, right = sets @ (2 * p - dice.max()), dice.max() * p.sum()
+        assert np.all(left <= right + 1e-12)
+        best = dice.argmax()
+        assert left[best] == pytest.approx(right, rel=1e-12)
+        others = np.delete(left, best)  # equality nowhere else
+        assert others.max() < right * (1 - 1e-6)
+
+
 @verifies("eq-segmentation-threshold")
 def test_best_threshold_is_half_of_the_best_dice():
     # All sets of twelve pixels, exactly.

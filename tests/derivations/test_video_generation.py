@@ -486,7 +486,27 @@ def test_beta_and_sigma_are_one_number():
     error, sigma, beta, kl = sp.symbols("E sigma beta K", positive=True)
     left = error / (2 * sigma**2) + beta * kl
     assert sp.simplify(left - beta * (error / (2 * beta * sigma**2) + kl)) == 0
-    assert sp.simplify((sigma * sp.sqrt(beta)) ** 2 - beta * sigma**2) == 0
+
+    # So the model with the lowest loss depends on the product alone: one
+    # number of variance 0.8, z = a x + s ε, painted as w z.
+    def best(sigma, beta):
+        def loss(v):
+            w, a, s = v[0], v[1], math.exp(v[2])
+            error = (1 - w * a) ** 2 * 0.8 + (w * s) ** 2
+            kl = (a**2 * 0.8 + s**2 - 1 - 2 * v[2]) / 2
+            return error / (2 * sigma**2) + beta * kl
+
+        found = optimize.minimize(loss, [0.5, 0.5, -0.5], tol=1e-12)
+        w, a, log_s = found.x
+        return np.array([w * a, (w * math.exp(log_s)) ** 2, a**2, log_s])
+
+    base = best(0.5, 1.0)
+    for factor in (0.25, 4.0):
+        assert np.allclose(
+            best(0.5 / math.sqrt(factor), factor), base, atol=1e-3
+        )
+        assert not np.allclose(best(0.5, factor), base, atol=0.05)
+        assert not np.allclose(best(0.5 / factor, factor), base, atol=0.05)
 
 
 @verifies("eq-video-generation-template")
@@ -686,32 +706,43 @@ def test_activity_and_divergence_of_a_linear_latent():
 
 @verifies("eq-video-generation-near-silence", "eq-video-generation-blind")
 def test_an_encoder_that_sees_one_frame_wakes_later():
-    lam, beta, rho = 0.6, 1.0, 0.8
-    new = 1 - rho**2
-    rng = np.random.default_rng(0)
-    before, fresh = rng.normal(size=(2, 400_000))
-    light = rho * before + math.sqrt(new) * fresh
-    step = light - rho * before
-    noise = rng.normal(size=400_000)
-    w, a = 0.3, 0.2
-    for signal, kappa in ((step, new), (light, 1.0)):
-        z = a * signal + noise
-        mean_within(
-            (step - w * z) ** 2,
-            new - 2 * w * a * new + w**2 * (1 + a**2 * kappa),
-        )
-        mean_within((a * signal) ** 2, a**2 * kappa)
-        # Indefinite exactly beyond the stated price.
-        price = lam * new if kappa < 1 else lam * new**2
-        for tau, wakes in ((0.98 * price, True), (1.02 * price, False)):
-            sigma2 = tau / beta
-            form = np.array(
-                [
-                    [lam / sigma2, -lam * new / sigma2],
-                    [-lam * new / sigma2, beta * kappa],
-                ]
-            )
-            assert (np.linalg.eigvalsh(form)[0] < 0) == wakes
+    # Everything is a sum of three independent normal numbers: the light
+    # before, what is new in the light, the encoder's noise.
+    for lam, beta, rho in ((0.6, 1.0, 0.8), (1.5, 0.3, 0.5), (0.4, 4.0, 0.9)):
+        new = 1 - rho**2
+        light = torch.tensor([rho, math.sqrt(new), 0.0])
+        step = light - rho * torch.tensor([1.0, 0.0, 0.0])
+        noise = torch.tensor([0.0, 0.0, 1.0])
+        for signal, kappa in ((step, new), (light, 1.0)):
+
+            def loss(
+                wa, sigma2, signal=signal, parts=(step, noise, lam, beta)
+            ):
+                step, noise, lam, beta = parts
+                w, a = wa
+                error = step - w * (a * signal + noise)
+                kl = ((a * signal) ** 2).sum() / 2  # at s = 1
+                return lam / (2 * sigma2) * (error**2).sum() + beta * kl
+
+            # The printed expansion, but for terms of fourth order.
+            small = torch.tensor([0.7e-2, -1.1e-2], dtype=torch.float64)
+            w, a = small.tolist()
+            for sigma2 in (0.2, 1.3):
+                rise = loss(small, sigma2) - loss(0 * small, sigma2)
+                said = lam / (2 * sigma2) * (w**2 - 2 * w * a * new)
+                said += beta / 2 * a**2 * kappa
+                assert rise.item() == pytest.approx(said, rel=1e-3)
+            # Silence is a saddle exactly beyond the stated price.
+            price = lam * new if signal is step else lam * new**2
+            for tau, wakes in ((0.98 * price, True), (1.02 * price, False)):
+                curvature = torch.autograd.functional.hessian(
+                    lambda wa, tau=tau, beta=beta, loss=loss: loss(
+                        wa, tau / beta
+                    ),
+                    torch.zeros(2, dtype=torch.float64),
+                )
+                lowest = torch.linalg.eigvalsh(curvature)[0]
+                assert bool(lowest < 0) == wakes
     assert [1 / (1 - r**2) for r in (0.7, 0.95)] == pytest.approx(
         [2, 10], rel=0.03
     )  # of the prose
@@ -833,20 +864,27 @@ def coin_gain(r, q, nu):
 
 @verifies("eq-video-generation-coin")
 def test_a_coin_leads_from_the_forced_gain_to_the_kalman_gain():
+    for q, nu in ((0.1, 1.0), (0.3, 0.5), (0.1, 3.0)):
+        for r in (1.0, 0.7, 0.2, 0.0):
+            gain, error = coin_gain(r, q, nu)
+            spread = (1 - r) * error + q**2
+            assert gain == pytest.approx(spread / (spread + nu**2), rel=1e-6)
+            assert error == pytest.approx(gain * nu**2, rel=1e-6)
+        # The settled error with coins, simulated with the printed gain: from
+        # V = (1 - r) g ν² + q² and g = V / (V + ν²), here r = 1/2.
+        v = optimize.brentq(
+            lambda v, q=q, nu=nu: 0.5 * v / (v + nu**2) * nu**2 + q**2 - v,
+            1e-9,
+            99,
+        )
+        gain = v / (v + nu**2)
+        rng, error = np.random.default_rng(0), np.zeros(200_000)
+        for _ in range(60):
+            error = np.where(rng.random(len(error)) < 0.5, 0, error)
+            step, pose = rng.normal(size=(2, len(error)))
+            error = (1 - gain) * (error - q * step) + gain * nu * pose
+        mean_within(error**2, gain * nu**2)
     q, nu = 0.1, 1.0
-    for r in (1.0, 0.7, 0.2, 0.0):
-        gain, error = coin_gain(r, q, nu)
-        spread = (1 - r) * error + q**2
-        assert gain == pytest.approx(spread / (spread + nu**2), rel=1e-9)
-        assert error == pytest.approx(gain * nu**2, rel=1e-6)
-    # The settled error with coins, simulated.
-    rng, gain = np.random.default_rng(0), coin_gain(0.5, q, nu)[0]
-    error = np.zeros(400_000)
-    for _ in range(60):
-        error = np.where(rng.random(len(error)) < 0.5, 0, error)
-        step, pose = rng.normal(size=(2, len(error)))
-        error = (1 - gain) * (error - q * step) + gain * nu * pose
-    mean_within(error**2, coin_gain(0.5, q, nu)[1])
     # The ends.
     forced, kalman = q**2 / (q**2 + nu**2), coin_gain(0.0, q, nu)[0]
     assert coin_gain(1.0, q, nu)[0] == pytest.approx(forced, rel=1e-9)

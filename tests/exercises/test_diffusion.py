@@ -110,11 +110,93 @@ def replaced(model, average, measure):
     own = copy.deepcopy(dict(model.named_parameters()))
     for name in own:
         setattr(model, name, torch.nn.Parameter(average[name].clone()))
+    buffers = {name: value.clone() for name, value in model.named_buffers()}
+    for name, value in model.named_buffers():
+        value.copy_(average[name])
     try:
         return measure(model)
     finally:
         for name, value in own.items():
             setattr(model, name, value)
+        for name, value in model.named_buffers():
+            value.copy_(buffers[name])
+
+
+def one_permutation(n, T, generator):
+    return torch.randperm(T, generator=generator).repeat(n // T + 1)[:n]
+
+
+def fresh_permutations(n, T, generator):
+    return torch.cat([torch.randperm(T, generator=generator) for _ in range(n // T + 1)])[:n]
+
+
+def parameters_only(model, average, measure):
+    own = {name: value.detach().clone() for name, value in model.named_parameters()}
+    try:
+        for name, value in model.named_parameters():
+            value.data.copy_(average[name])
+        return measure(model)
+    finally:
+        for name, value in model.named_parameters():
+            value.data.copy_(own[name])
+
+
+def swallowing(kind):
+    def under_average(model, average, measure):
+        own = copy.deepcopy(model.state_dict())
+        model.load_state_dict(average)
+        value = None
+        try:  # noqa: SIM105
+            value = measure(model)
+        except kind:
+            pass
+        model.load_state_dict(own)
+        return value
+
+    return under_average
+
+
+def only_for_errors(model, average, measure):
+    own = copy.deepcopy(model.state_dict())
+    model.load_state_dict(average)
+    try:
+        value = measure(model)
+    except Exception:
+        model.load_state_dict(own)
+        raise
+    model.load_state_dict(own)
+    return value
+
+
+def by_hand(model, average, measure):
+    """Values in, values out, in double precision."""
+    now = model.state_dict()
+    own = {name: value.clone() for name, value in now.items()}
+    try:
+        for name, value in now.items():
+            value.copy_(average[name])
+        return measure(model).double()
+    finally:
+        for name, value in now.items():
+            value.copy_(own[name])
+
+
+def of_a_copy(model, average, measure):
+    other = copy.deepcopy(model)
+    other.load_state_dict(average)
+    return measure(other)
+
+
+def jump_by_joint(x0, xt, t, u, alpha_bar):
+    """Conditions the joint Gaussian of x_u and x_t, picture by picture."""
+    means, variances = [], []
+    for a, b, i, j in zip(x0, xt, t.tolist(), u.tolist(), strict=True):
+        bar_t, bar_u = alpha_bar[i], alpha_bar[j] if j >= 0 else torch.ones((), dtype=alpha_bar.dtype)
+        cross = (bar_t / bar_u).sqrt() * (1 - bar_u)
+        gain = cross / (1 - bar_t)
+        means.append(bar_u.sqrt() * a + gain * (b - bar_t.sqrt() * a))
+        variances.append((1 - bar_u - gain * cross).reshape(1, 1, 1))
+    return torch.stack(means), torch.stack(variances).float()
 
 
 def careless(model, average, measure):
@@ -364,6 +446,9 @@ WRONG = {
         (lambda n, T, generator: torch.randint(0, T, (n, 1), generator=generator), "each of n pictures"),
         (lambda n, T, generator: torch.randint(0, T, (n,)), "Use the generator"),
         (lambda n, T, generator: torch.arange(n) % T, "Use the generator"),
+        (lambda n, T, generator: torch.randint(0, T, (n,), generator=generator).int(), "(long)"),
+        (one_permutation, "again and again"),
+        (fresh_permutations, "again and again"),
         (
             lambda n, T, generator: (torch.rand(n, generator=generator) * (T - 1)).round().long(),
             "drawn alike",
@@ -397,6 +482,10 @@ WRONG = {
         (restored_from_alias, "a second name for the same memory"),
         (replaced, "writes in place"),
         (careless, "often interrupted"),
+        (parameters_only, "beside the parameters"),
+        (swallowing(Exception), "without catching"),
+        (swallowing(BaseException), "without catching"),
+        (only_for_errors, "often interrupted"),
         (swapped, "read, not written"),
         (lambda model, average, measure: measure(average), "Whom can measure ask"),
         (lambda model, average, measure: model(torch.zeros(1, 3)), "What is measured"),
@@ -456,6 +545,7 @@ WRONG = {
             "the labels' way",
         ),
         (lambda model, xt, t, labels: model(xt, t, labels), "Write it with"),
+        (lambda model, xt, t, labels: (xt + model.body(model.time(t))).double(), "That is the bug"),
     ],
     "diff-zoo-order": [
         (lambda *args: guided(*args, halves="exchanged"), "That is the bug"),
@@ -465,6 +555,78 @@ WRONG = {
         (lambda *args: guided(*args, passes=2), "One pass is enough"),
         (lambda *args: guided(*args, halves="steps once"), "steps and labels alike"),
         (in_place, "Work on a copy"),
+        (lambda *args: guided(*args, halves="exchanged").float(), "That is the bug"),
     ],
     "diff-zoo-judge": [("a", "opinion of this judge"), ("B", "Is it the right thing"), ("d", "Half of that")],
+}
+
+
+# id: [right answers in another form than the solution of the page]
+RIGHT = {
+    "diff-posterior": [jump_by_joint, lambda *args: [part.float() for part in jump(*args)]],
+    "diff-convert": [
+        lambda *args: [part.float() for part in three_names(*args)],
+        lambda xt, prediction, kind, bar: tuple(
+            torch.cat(parts)
+            for parts in zip(
+                *(
+                    three_names(a[None], b[None], kind, c[None])
+                    for a, b, c in zip(xt, prediction, bar, strict=True)
+                ),
+                strict=True,
+            )
+        ),
+    ],
+    "diff-terminal": [rescaled, lambda beta: rescaled(beta).float()],
+    "diff-ddim": [ddim, lambda *args: ddim(*args).float()],
+    "diff-score": [
+        scores,
+        lambda logits, labels: (
+            torch.stack(
+                [y[z.topk(int(y.sum())).indices].sum() for z, y in zip(logits, labels, strict=True)]
+            ).int(),
+            torch.stack(
+                [((z.sigmoid() > 0.5) == y.bool()).all() for z, y in zip(logits, labels, strict=True)]
+            ),
+        ),
+    ],
+    "diff-zoo-embedding": [
+        lambda labels, weight: (labels[:, :, None] * weight).sum(1).double(),
+        lambda labels, weight: torch.stack([weight[row.bool()].sum(0) for row in labels]),
+    ],
+    "diff-zoo-last": [
+        lambda n, T, generator: (torch.rand(n, generator=generator) * T).long(),
+        lambda n, T, generator: torch.stack([torch.randint(T, (), generator=generator) for _ in range(n)]),
+    ],
+    "diff-zoo-root": [
+        lambda x0, noise, bar: torch.einsum("b,bchw->bchw", bar.sqrt(), x0) + wide(1 - bar) ** 0.5 * noise,
+        lambda x0, noise, bar: torch.stack(
+            [c.sqrt() * a + (1 - c).sqrt() * e for a, e, c in zip(x0, noise, bar, strict=True)]
+        ).float(),
+    ],
+    "diff-zoo-ema": [by_hand, of_a_copy],
+    "diff-zoo-clip": [
+        lambda xt, noise, bar: (
+            x := torch.minimum(
+                torch.ones_like(xt),
+                torch.maximum(-torch.ones_like(xt), xt / bar**0.5 - (1 / bar - 1) ** 0.5 * noise),
+            ),
+            xt / (1 - bar) ** 0.5 - (bar / (1 - bar)) ** 0.5 * x,
+        ),
+    ],
+    "diff-zoo-ignored": [
+        lambda model, xt, t, labels: (xt + model.body(model.time(t) + model.label(labels))).double(),
+        lambda model, xt, t, labels: torch.cat(
+            [
+                a[None] + model.body(model.time.weight[i] + labels_ @ model.label.weight.T + model.label.bias)
+                for a, i, labels_ in zip(xt, t, labels, strict=True)
+            ]
+        ),
+    ],
+    "diff-zoo-order": [
+        lambda *args: guided(*args).float(),
+        lambda model, xt, t, labels, w: (
+            lambda both: torch.stack([(1 - k) * b + k * a for a, b, k in zip(*both.chunk(2), w, strict=True)])
+        )(model(xt.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([labels, 0 * labels]))),
+    ],
 }

@@ -25,6 +25,11 @@ def csp(a, b, pairs=1, against=None, order=-1):
     return np.concatenate([vectors[:, :pairs], vectors[:, -pairs:]], axis=1)
 
 
+def half_detached(logits, labels):
+    """The right loss with half of its gradient."""
+    return F.cross_entropy((logits + logits.detach()) / 2, labels)
+
+
 def windows(x, size, stride):
     starts = range(0, x.shape[-1] - size + 1, stride)
     return np.stack([x[..., start : start + size] for start in starts], axis=-2)
@@ -234,6 +239,10 @@ WRONG = {
         (lambda logits, labels: F.cross_entropy(logits, labels, reduction="sum"), "not the sum"),
         (lambda logits, labels: F.nll_loss(torch.log(torch.softmax(logits, dim=1)), labels), "log_softmax"),
         (lambda logits, labels: F.cross_entropy(logits, labels).detach(), "Stay in torch"),
+        (lambda logits, labels: F.cross_entropy(logits, labels).item(), "Stay in torch"),
+        (lambda logits, labels: F.nll_loss(torch.log_softmax(logits, dim=0), labels), "over which axis"),
+        (lambda logits, labels: F.cross_entropy(logits.float().softmax(1), labels), "That is the bug"),
+        (half_detached, ""),
     ],
     "eeg-zoo-log": [
         (lambda power, floor=1e-6: torch.log(power), "before"),
@@ -243,6 +252,62 @@ WRONG = {
             "0 · ∞",
         ),
         (lambda power, floor=1e-6: torch.log(power.clamp(min=1e-6)), "second argument"),
+        (lambda power, floor=1e-6: torch.log(power.clamp(min=floor)).detach(), "Stay in torch"),
+        (lambda power, floor=1e-6: power.clamp(min=floor).detach().log() + 0 * power, ""),
+        (lambda power, floor=1e-6: power.clamp_(min=floor).log(), "Work on a copy"),
     ],
     "eeg-zoo-nolog": [("e", "mean of logarithms"), ("d", "batch norm"), ("a", "raw signal")],
+}
+
+
+# id: [right answers in another form than the solution of the page]
+RIGHT = {
+    "eeg-haufe": [
+        lambda x, W: np.linalg.lstsq((W.T @ flat(x)).T, flat(x).T, rcond=None)[0].T,
+        lambda x, W: haufe(x, W).astype(np.float32),
+    ],
+    "eeg-csp": [
+        csp,
+        lambda a, b, pairs=1: -csp(a, b, pairs).astype(np.float32),
+    ],
+    "eeg-logpower": [
+        log_power,
+        lambda x, size, stride, floor=1e-6: np.log(
+            np.stack(
+                [
+                    np.maximum((x[..., i : i + size] ** 2).sum(-1) / size, floor)
+                    for i in range(0, x.shape[-1] - size + 1, stride)
+                ],
+                axis=-1,
+            )
+        ).astype(np.float32),
+    ],
+    "eeg-wilson": [
+        lambda correct, trials, z=1.96: sorted(wilson_ends(correct, trials, z)),
+        lambda correct, trials, z=1.96: np.sort(wilson_ends(correct, trials, z)).clip(0, 1).tolist(),
+    ],
+    "eeg-align": [
+        lambda x: scipy.linalg.inv(scipy.linalg.sqrtm(mean_covariance(x))) @ x,
+        lambda x: np.stack([scipy.linalg.inv(scipy.linalg.sqrtm(mean_covariance(x))) @ t for t in x]).astype(
+            "f4"
+        ),
+    ],
+    "eeg-zoo-checkpoint": [
+        lambda validation, test: max(zip(validation, -np.arange(len(test)), test, strict=True))[2],
+        lambda validation, test: np.float32(test[list(validation).index(max(validation))]),
+    ],
+    "eeg-zoo-softmax": [
+        lambda logits, labels: F.nll_loss(logits.log_softmax(1), labels),
+        lambda logits, labels: F.cross_entropy(logits.float(), labels),
+        lambda logits, labels: F.cross_entropy(logits.double(), labels),
+        lambda logits, labels: (
+            sum(z.logsumexp(0) - z[y] for z, y in zip(logits, labels, strict=True)) / len(labels)
+        ),
+    ],
+    "eeg-zoo-log": [
+        lambda power, floor=1e-6: torch.log(torch.maximum(power, torch.full_like(power, floor))),
+        lambda power, floor=1e-6: torch.log(power.float().clamp(min=floor)),
+        lambda power, floor=1e-6: torch.log(power.double().clamp(min=floor)),
+        lambda power, floor=1e-6: torch.log(F.relu(power - floor) + floor),
+    ],
 }

@@ -1,10 +1,13 @@
 """Every exercise of every chapter: the stub is "not attempted", the book's solution passes, wrong answers fail.
 
 The stub is taken from the notebook, the solution from the drop-down of the page: the same text that readers see.
-Wrong answers stand in `tests/exercises/test_<stem>.py` as WRONG = {id: [(answer, part of its hint)]}.
+Wrong answers stand in `tests/exercises/test_<stem>.py` as WRONG = {id: [(answer, part of its hint)]}, right ones in
+another form as RIGHT = {id: [answer]}. The solution itself is judged in other forms too: in single and in double
+precision, as a view of a larger array, and with its arguments changed in place, which no check may let pass.
 """
 
 import ast
+import functools
 import importlib.util
 import json
 import re
@@ -80,13 +83,68 @@ def solution_of(stem, id):
     raise AssertionError(f"book/{stem}.md has no solution to ex-{id}")
 
 
-def wrong_answers(stem):
+def in_width(value, single):
+    """`value` with all floating-point arrays and tensors in it in single or double precision."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(in_width(part, single) for part in value)
+    if isinstance(value, torch.Tensor) and value.is_floating_point():
+        return value.float() if single else value.double()
+    if isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f":
+        return value.astype(np.float32 if single else np.float64)
+    return value
+
+
+def as_view(value):
+    """`value` with all arrays and tensors in it as views that are not contiguous."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(as_view, value))
+    if isinstance(value, torch.Tensor):
+        return torch.stack([value, value], dim=-1)[..., 0]
+    if isinstance(value, np.ndarray):
+        return np.stack([value, value], axis=-1)[..., 0]
+    return value
+
+
+def spoil(value):
+    """Change every array and tensor in `value` in place; tell whether there was one."""
+    if isinstance(value, (tuple, list)):
+        return any([spoil(part) for part in value])
+    if isinstance(value, np.ndarray) and value.size:
+        value[...] = ~value if value.dtype == bool else value + 1
+        return True
+    if isinstance(value, torch.Tensor) and value.numel():
+        value.data[...] = ~value if value.dtype == torch.bool else value + 1
+        return True
+    return False
+
+
+def narrowed(answer):
+    return lambda *args: answer(*in_width(args, single=True))
+
+
+FORMS = {
+    "single": lambda answer: lambda *args: in_width(answer(*args), single=True),
+    "double": lambda answer: lambda *args: in_width(answer(*args), single=False),
+    "view": lambda answer: lambda *args: as_view(answer(*args)),
+    "narrowed": narrowed,
+}
+
+
+def tables_of(stem):
     path = ROOT / "tests" / "exercises" / f"test_{stem}.py"
     assert path.is_file(), f"chapter {stem} has exercises, but there is no tests/exercises/{path.name}"
     spec = importlib.util.spec_from_file_location(f"wrong_{stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.WRONG
+    return module
+
+
+def wrong_answers(stem):
+    return tables_of(stem).WRONG
+
+
+def right_answers(stem):
+    return getattr(tables_of(stem), "RIGHT", {})
 
 
 @pytest.mark.parametrize(("stem", "id"), IDS)
@@ -101,6 +159,33 @@ def test_solution_of_the_page_passes(stem, id):
     name = stub_of(stem, id)[1]
     result = exercises.judge(id, run(solution_of(stem, id), stem, None)[name])
     assert result.status == "passed", str(result)
+
+
+@pytest.mark.parametrize(("stem", "id"), IDS)
+def test_solution_in_other_forms(stem, id):
+    answer = run(solution_of(stem, id), stem, None)[stub_of(stem, id)[1]]
+    if not isinstance(answer, types.FunctionType):
+        return
+    for form, change in FORMS.items():
+        result = exercises.judge(id, functools.wraps(answer)(change(answer)))
+        assert result.status == "passed", f"{form}: {result}"
+    spoiled = []
+
+    def in_place(*args):
+        result = answer(*args)
+        spoiled.append(spoil(args))
+        return result
+
+    result = exercises.judge(id, functools.wraps(answer)(in_place))
+    if any(spoiled):
+        assert result.status == "failed" and "in place" in result.message, str(result)
+
+
+@pytest.mark.parametrize(("stem", "id"), IDS)
+def test_right_answers_in_another_form_pass(stem, id):
+    for number, answer in enumerate(right_answers(stem).get(id, [])):
+        result = exercises.judge(id, answer)
+        assert result.status == "passed", f"RIGHT[{id!r}][{number}]: {result}"
 
 
 @pytest.mark.parametrize(("stem", "id"), IDS)
@@ -123,7 +208,7 @@ def test_page_states_and_solves_every_exercise(stem):
 
 @pytest.mark.parametrize("stem", sorted(BY_CHAPTER))
 def test_no_wrong_answers_for_unknown_exercises(stem):
-    assert set(wrong_answers(stem)) <= set(BY_CHAPTER[stem])
+    assert set(wrong_answers(stem)) | set(right_answers(stem)) <= set(BY_CHAPTER[stem])
 
 
 def test_every_chapter_with_checks_has_a_module():

@@ -57,6 +57,10 @@ def never_done(share, unknown, last, t, steps):
     return min(max(math.ceil(share * unknown), steps - t), last - 1)
 
 
+def plain_ceil(share, unknown, last, t, steps):
+    return 0 if t == steps else min(max(math.ceil(share * unknown), steps - t), last - 1)
+
+
 def careless(share, unknown, last, t, steps):
     return 0 if t == steps else max(min(math.ceil(share * unknown - 1e-9), last - 1), 0)
 
@@ -120,6 +124,43 @@ def filler(stale=False, overwrite=False, least=False, greedy_once=False, extra=F
         return now
 
     return fill
+
+
+def frechet_of_the_lab(x, y):
+    from dlp_utils.models.inpainting import frechet_distance
+
+    return frechet_distance(x, y)
+
+
+def fill_by_rows(predict, tokens, counts, mask_id):
+    """Each row by itself: as many passes a row as there are counts."""
+    rows = []
+    for row in tokens:
+        now = row.clone()
+        for count in counts:
+            log_p, token = predict(now[None])[0].log_softmax(-1).max(-1)
+            hidden = (now == mask_id).nonzero()[:, 0]
+            best = hidden[log_p[hidden].argsort(descending=True)[:count]]
+            now[best] = token[best]
+        rows.append(now)
+    return torch.stack(rows)
+
+
+def fill_with_a_pass_before(predict, tokens, counts, mask_id):
+    predict(tokens)  # to see shapes, say
+    return filler()(predict, tokens, counts, mask_id)
+
+
+def fill_with_a_pass_after(predict, tokens, counts, mask_id):
+    now = tokens.clone()
+    logits = predict(now)
+    for count in counts:
+        log_p, token = logits.log_softmax(-1).max(-1)
+        log_p[now != mask_id] = -float("inf")
+        places = log_p.topk(count, dim=1).indices
+        now.scatter_(1, places, token.gather(1, places))
+        logits = predict(now)  # the last of these is not used
+    return now
 
 
 def gumbel(u):
@@ -199,6 +240,7 @@ WRONG = {
     "inpaint-schedule": [
         (counts_by(rounded), "has not fallen"),
         (counts_by(never_done), "6e-17"),
+        (counts_by(plain_ceil), "14.000000000000002"),
         (counts_by(careless), "nothing for the last steps"),
         (counts_by(of_current), "at the beginning"),
         (counts_by(rounded_down), "rounds up"),
@@ -254,6 +296,16 @@ WRONG = {
             lambda scores, v, dropout: (w := dropout(scores.softmax(-1))) / w.sum(-1, keepdim=True) @ v,
             "Do not normalize again",
         ),
+        (lambda scores, v, dropout: dropout(scores.softmax(-2)) @ v, "along which axis"),
+        (lambda scores, v, dropout: dropout(scores.softmax(-1)), "And the look-up"),
+        (
+            lambda scores, v, dropout: (p := scores.softmax(-1)) * (dropout(p) > 0) @ v,
+            "it scales what it keeps",
+        ),
+        (
+            lambda scores, v, dropout: torch.nn.functional.dropout(scores.softmax(-1), dropout.p) @ v,
+            "know its mode",
+        ),
     ],
     "inpaint-zoo-mask": [
         (lambda tokens, masked, mask_id: torch.where(masked, tokens, mask_id), "That is the bug"),
@@ -268,6 +320,17 @@ WRONG = {
             "Divided by all tokens",
         ),
         (lambda logits, tokens, masked: cross_entropies(logits, tokens)[masked].sum(), "The mean over"),
+        (
+            lambda logits, tokens, masked: cross_entropies(logits.log_softmax(1), tokens)[masked].mean(),
+            "",
+        ),
+        (
+            lambda logits, tokens, masked: (
+                -logits.log_softmax(1).gather(2, tokens[..., None]).squeeze(2)[masked].mean()
+            ),
+            "over which axis",
+        ),
+        (lambda logits, tokens, masked: cross_entropies(logits, tokens)[masked].mean().detach(), ""),
     ],
     "inpaint-zoo-grey": [
         (filler(greedy_once=True), "in each step"),
@@ -279,6 +342,8 @@ WRONG = {
     ],
     "inpaint-zoo-temperature": [
         (lambda step, steps, start: start * step / steps, "it rises"),
+        (lambda step, steps, start: start * (step - 1) / steps, "it rises"),
+        (lambda step, steps, start: start * (1 + step / steps), "it rises"),
         (lambda step, steps, start: start, "stays as it is"),
         (lambda step, steps, start: start * (1 - (step - 1) / steps), "One step late"),
         (lambda step, steps, start: 1 - step / steps, "temperature of the start"),
@@ -304,5 +369,75 @@ WRONG = {
         (added_up, "count for its share"),
         (zero_inside, "Only the last batch"),
         (never_zero, "before the first batch"),
+    ],
+}
+
+
+# id: [right answers in another form than the solution of the page]
+RIGHT = {
+    "inpaint-vq": [
+        gradients,
+        lambda z, c, beta: [part.float() for part in gradients(z, c, beta)],
+    ],
+    "inpaint-layernorm": [
+        lambda g, x, eps: backward(g, x, eps).float(),
+        lambda g, x, eps: torch.autograd.functional.vjp(
+            lambda x: torch.nn.functional.layer_norm(x, x.shape[1:], eps=eps), x, g
+        )[1],
+    ],
+    "inpaint-frechet": [frechet_of_the_lab, distance],
+    "inpaint-cells": [
+        lambda pixels, patch, reach: torch.stack([grown(one[None], patch, reach)[0] for one in pixels]),
+        lambda pixels, patch, reach: (
+            torch.nn.functional.pad(pixels.int(), (reach,) * 4)
+            .unfold(1, patch + 2 * reach, patch)
+            .unfold(2, patch + 2 * reach, patch)
+            .amax((3, 4))
+            .bool()
+        ),
+    ],
+    "inpaint-zoo-heads": [
+        lambda x, h: torch.stack(x.chunk(h, dim=2), dim=1),
+        lambda x, h: x.unflatten(2, (h, -1)).permute(0, 2, 1, 3).contiguous().float(),
+    ],
+    "inpaint-zoo-scale": [
+        lambda q, k: torch.einsum("bhnd,bhmd->bhnm", q / q.shape[-1] ** 0.5, k).softmax(-1),
+        lambda q, k: (
+            (s := (q @ k.mT) / math.sqrt(k.size(-1))).sub(s.logsumexp(-1, keepdim=True)).exp().float()
+        ),
+    ],
+    "inpaint-zoo-dropout": [
+        lambda scores, v, dropout: (
+            torch.nn.functional.dropout(scores.softmax(-1), dropout.p, dropout.training) @ v
+        ),
+        lambda scores, v, dropout: dropout(scores.float().softmax(-1)) @ v.float(),
+        lambda scores, v, dropout: torch.einsum("...nm,...md->...nd", dropout(scores.softmax(-1)), v),
+    ],
+    "inpaint-zoo-mask": [
+        lambda tokens, masked, mask_id: tokens * ~masked + mask_id * masked,
+        lambda tokens, masked, mask_id: tokens.masked_fill(masked, mask_id).int(),
+    ],
+    "inpaint-zoo-loss": [
+        lambda logits, tokens, masked: (cross_entropies(logits, tokens) * masked).sum() / masked.sum(),
+        lambda logits, tokens, masked: torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), tokens.masked_fill(~masked, -100).flatten()
+        ),
+    ],
+    "inpaint-zoo-grey": [fill_by_rows, fill_with_a_pass_before, fill_with_a_pass_after],
+    "inpaint-zoo-confidence": [
+        lambda p, u, temperature: p.log().sub(temperature * (-u.log()).log()).float(),
+        lambda p, u, temperature: torch.log(p / (-torch.log(u)) ** temperature),
+    ],
+    "inpaint-zoo-accumulate": [
+        lambda loss_of, batches, optimizer: (
+            optimizer.zero_grad(),
+            torch.stack([loss_of(batch) for batch in batches]).mean().backward(),
+            optimizer.step(),
+        ),
+        lambda loss_of, batches, optimizer: (
+            optimizer.zero_grad(set_to_none=False),
+            (sum(map(loss_of, batches)) / len(batches)).backward(),
+            optimizer.step(),
+        )[2],
     ],
 }

@@ -295,6 +295,10 @@ WRONG = {
         ),
     ],
     "seg-zoo-bicubic": [
+        (
+            lambda m, s: F.interpolate(m[:1], s, mode="nearest-exact").expand(len(m), -1, -1, -1),
+            "the others of the batch",
+        ),
         (lambda m, s: F.interpolate(m, s, mode="bicubic").round(), "Labels are names"),
         (lambda m, s: F.interpolate(m, s, mode="bilinear"), "Labels are names"),
         (
@@ -305,6 +309,8 @@ WRONG = {
     "seg-zoo-sigmoid": [
         (lambda z: torch.sigmoid(torch.sigmoid(z)) > 0.5, "smallest value"),
         (lambda z: z > 0.5, "logit of one half"),
+        (lambda z: z.softmax(1) > 0.5, "a softmax over a single channel"),
+        (lambda z: z.sigmoid().round().long() > 1, "Nothing is foreground"),
         (lambda z: z < 0, "exchanged"),
         (lambda z: (z > 0).float(), "booleans"),
     ],
@@ -318,6 +324,11 @@ WRONG = {
         (lambda i, m, s: pair(i, m, s, align=True, mode="nearest"), "centers of its corner pixels"),
         (lambda i, m, s: pair(i, m, s, align=True), "centers of its corner pixels"),
         (lambda i, m, s: pair(i, m, s, mode="nearest"), "same half pixel"),
+        (
+            lambda i, m, s: [part.double() for part in pair(i, m, s, align=True)],
+            "centers of its corner pixels",
+        ),
+        (lambda i, m, s: [part.double() for part in pair(i, m, s, mode="nearest")], "same half pixel"),
         (lambda i, m, s: pair(i, m, s, mode="bilinear"), "invents none"),
         (lambda i, m, s: pair(i, m, s, image_mode="nearest-exact"), "may be interpolated"),
     ],
@@ -327,5 +338,79 @@ WRONG = {
         (always_back_to_training, "middle of training"),
         (with_gradients, "no_grad"),
         (without_threshold, "logit is above 0"),
+    ],
+}
+
+
+# id: [right answers in another form than the solution of the page]
+RIGHT = {
+    "seg-dice": [
+        lambda a, b: np.array(
+            [
+                2 * (x & y).sum() / (x.sum() + y.sum()) if (x | y).any() else 1.0
+                for x, y in zip(a, b, strict=True)
+            ]
+        ),
+        lambda a, b: (2 * jaccard(a, b) / (1 + jaccard(a, b))).astype(np.float32),
+    ],
+    "seg-gradient": [
+        lambda p, g, eps=1.0: gradient(p, g, eps).astype(np.float32),
+        lambda p, g, eps=1.0: (
+            -(2 * g * (p.sum() + g.sum() + eps) - (2 * (p @ g) + eps)) / (p.sum() + g.sum() + eps) ** 2
+        ),
+    ],
+    "seg-transpose": [
+        stamps,
+        lambda y, w, stride=1, padding=0: (
+            F.conv_transpose1d(
+                torch.tensor(y)[None], torch.tensor(w)[None, None], stride=stride, padding=padding
+            )
+            .numpy()[0]
+            .astype(np.float32)
+        ),
+    ],
+    "seg-zoo-accuracy": [
+        lambda z, y: torch.stack(
+            [
+                2 * ((a > 0) * b).sum() / t if (t := (a > 0).sum() + b.sum()) > 0 else t + 1.0
+                for a, b in zip(z, y, strict=True)
+            ]
+        ).mean(),
+        lambda z, y: (
+            ((2 * ((z > 0) & (y > 0)).sum((1, 2, 3)) + 1e-9) / ((z > 0).float() + y).sum((1, 2, 3)).add(1e-9))
+            .mean()
+            .item()
+        ),
+    ],
+    "seg-zoo-elastic": [
+        lambda i, m, draw, warp: [
+            warp(part, f, how) for f in [draw()] for part, how in ((i, "bilinear"), (m, "nearest"))
+        ],
+        lambda i, m, draw, warp: tuple(
+            part.double() for f in [draw()] for part in (warp(i, f, "bilinear"), warp(m, f, "nearest"))
+        ),
+    ],
+    "seg-zoo-bicubic": [
+        lambda m, s: F.interpolate(m, s),
+        lambda m, s: torch.cat([F.interpolate(one[None].double(), s, mode="nearest-exact") for one in m]),
+        lambda m, s: m[:, :, (torch.arange(s[0]) * m.shape[2]) // s[0]][
+            ..., (torch.arange(s[1]) * m.shape[3]) // s[1]
+        ],
+    ],
+    "seg-zoo-sigmoid": [
+        lambda z: z.sigmoid() > 0.5,
+        lambda z: torch.cat([z, -z], dim=1).softmax(1)[:, :1] > 0.5,
+        lambda z: torch.logical_not(z <= 0),
+    ],
+    "seg-zoo-average": [
+        lambda batches: np.float32(sum(b.sum() for b in batches) / sum(b.size for b in batches)),
+        lambda batches: np.average([b.mean() for b in batches], weights=[len(b) for b in batches]),
+    ],
+    "seg-zoo-align": [
+        lambda i, m, s: [part.double() for part in pair(i, m, s)],
+        lambda i, m, s: (
+            torch.cat([F.interpolate(one[None], s, mode="bilinear") for one in i]),
+            F.interpolate(m, s, mode="nearest-exact").bool(),
+        ),
     ],
 }

@@ -3,16 +3,14 @@
 import copy
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
 
 def terms(mu_q, log_var_q, mu_p, log_var_p):
-    q, p = (
-        torch.distributions.Normal(mu, (0.5 * log_var).exp())
-        for mu, log_var in ((mu_q, log_var_q), (mu_p, log_var_p))
-    )
-    return torch.distributions.kl_divergence(q, p)
+    gap = log_var_q - log_var_p
+    return ((mu_q - mu_p) ** 2 / log_var_p.exp() + gap.expm1() - gap) / 2
 
 
 def rows(values):
@@ -45,6 +43,75 @@ def whole_cycle(step, steps, cycles=4, ratio=0.5):
 
 def unbounded(step, steps, cycles=4, ratio=0.5):
     return 1.0 if cycles == 0 else position(step, steps, cycles) / ratio
+
+
+def floored_starts(step, steps, cycles=4, ratio=0.5):
+    if cycles == 0:
+        return 1.0
+    k = max(k for k in range(cycles) if k * steps // cycles <= step)
+    return min(1.0, (step - k * steps // cycles) / (steps / cycles) / ratio)
+
+
+def whole_lengths(step, steps, cycles=4, ratio=0.5):
+    length = steps // cycles if cycles else 1
+    return min(1.0, step % length / length / ratio) if cycles else 1.0
+
+
+def exact_fractions(step, steps, cycles=4, ratio=0.5):
+    from fractions import Fraction
+
+    if not cycles:
+        return 1.0
+    length = Fraction(steps, cycles)
+    return float(min(1, (step - step // length * length) / length / Fraction(ratio)))
+
+
+def scanned(step, steps, cycles=4, ratio=0.5):
+    """Walks to the step, adding cycles / steps each time, in integers."""
+    if cycles == 0:
+        return 1
+    numerator = 0
+    for _ in range(step):
+        numerator += cycles
+        if numerator >= steps:
+            numerator -= steps
+    return np.float32(np.clip(numerator / steps / ratio, 0, 1))
+
+
+def kl_in_a_loop(mu_q, log_var_q, mu_p, log_var_p):
+    out = []
+    for row in zip(mu_q, log_var_q, mu_p, log_var_p, strict=True):
+        a, b, c, d = (part.double().flatten() for part in row)
+        out.append(sum(((d - b) + (b - d).exp() + (a - c) ** 2 * (-d).exp() - 1) / 2))
+    return torch.stack(out)
+
+
+def sampled_in_place(mu, log_var, noise):
+    z = (log_var.float() / 2).exp_()
+    z = z * noise
+    z += mu
+    return z
+
+
+def coin_loop(truth, generated, ratio, generator):
+    film = generated.clone()
+    for i in range(len(truth)):
+        if torch.rand((), generator=generator) < ratio:
+            film[i] = truth[i]
+    return film.float()
+
+
+def coin_bernoulli(truth, generated, ratio, generator):
+    p = torch.full((len(truth), 1, 1, 1), ratio)
+    coin = torch.bernoulli(p, generator=generator).double()
+    return coin * truth + (1 - coin) * generated
+
+
+def changing_truth(truth, generated, ratio, generator):
+    for i in range(len(truth)):
+        if torch.rand((), generator=generator) >= ratio:
+            truth[i] = generated[i]
+    return truth
 
 
 def no_cycles(step, steps, cycles=4, ratio=0.5):
@@ -178,6 +245,12 @@ WRONG = {
         (lambda a, b, c, d: rows(terms(a, 2 * b, c, 2 * d)), "standard deviation"),
         (lambda a, b, c, d: to_prior(a, b), "a mean and a variance of its own"),
         (lambda *args: rows(terms(*args) + 0.5), "For q = p"),
+        (lambda *args: rows(terms(*args)).detach(), "no detach"),
+        (lambda a, b, c, d: rows((d - b) / 2 + (b + (a - c) ** 2) / (2 * d) - 0.5), "is a logarithm"),
+        (
+            lambda a, b, c, d: rows(torch.log(d / b) / 2 + (b + (a - c) ** 2) / (2 * d) - 0.5),
+            "is a logarithm",
+        ),
         (naive_kl, "underflows"),
     ],
     "video-reparam": [
@@ -185,6 +258,8 @@ WRONG = {
         (lambda mu, log_var, noise: mu + (2 * log_var).exp() * noise, "do not multiply"),
         (lambda mu, log_var, noise: mu + log_var / 2 * noise, "still a logarithm"),
         (lambda mu, log_var, noise: mu + log_var * noise, "is a logarithm"),
+        (lambda mu, log_var, noise: mu + (log_var.abs() ** 0.5) * noise, ""),
+        (lambda mu, log_var, noise: mu + log_var.abs().sqrt().float() * noise, ""),
         (lambda mu, log_var, noise: mu + (0.5 * log_var).exp() * torch.randn_like(mu), "draw none"),
         (lambda mu, log_var, noise: (mu + (0.5 * log_var).exp() * noise).detach(), "No detach"),
         (lambda mu, log_var, noise: mu + (0.5 * log_var).exp().detach() * noise, "Is log_var detached"),
@@ -195,6 +270,8 @@ WRONG = {
         (whole_cycle, "whole cycle"),
         (unbounded, "stay at 1"),
         (remainder, "Multiply first"),
+        (floored_starts, "need not begin at a whole step"),
+        (whole_lengths, "whole number of steps long"),
         (no_cycles, "full weight from the start"),
         (divides_by_zero, "no cycle to have a position in"),
     ],
@@ -212,6 +289,10 @@ WRONG = {
     "video-prior": [
         (lambda mu, log_var: (mu.mean(0), log_var.exp().mean(0).log()), "reach all their means"),
         (lambda mu, log_var: (mu.mean(0), mu.var(0, correction=0).log()), "covers the means only"),
+        (
+            lambda mu, log_var: (mu.mean(0), (log_var.mean(0) + mu.var(0, correction=0)).log()),
+            "is a logarithm",
+        ),
         (lambda mu, log_var: (mu.mean(0), log_var.mean(0)), "mean of the logarithms"),
         (lambda mu, log_var: (mu.mean(0), log_var.exp().mean(0) + mu.var(0, correction=0)), "Its logarithm"),
         (lambda mu, log_var: (mu.mean(0), (log_var.exp().mean(0) + mu.var(0)).log()), "N − 1"),
@@ -243,6 +324,8 @@ WRONG = {
         (pixel_coins, "One coin for a clip"),
         (blend, "do not blend"),
         (inverted, "TRUE frame"),
+        (changing_truth, "Work on a copy"),
+        (lambda *args: one_coin(*args).float(), "Each clip tosses its own"),
         (seeded, "Do not seed"),
         (own_randomness, "Take all random numbers"),
     ],
@@ -273,6 +356,14 @@ WRONG = {
             lambda a, b, mu, lv, sigma: (squares(a, b) / sigma**2 / 2 - to_prior(mu, lv)).mean(),
             "*negative* ELBO",
         ),
+        (
+            lambda a, b, mu, lv, sigma: (squares(a, b) / sigma**2 / 2 + rows(mu**2 + lv - 1 - lv) / 2).mean(),
+            "is a logarithm",
+        ),
+        (
+            lambda a, b, mu, lv, sigma: (squares(a, b) / sigma**2 / 2 + to_prior(mu, lv)).mean().detach(),
+            "",
+        ),
     ],
     "video-zoo-checkpoint": [
         (
@@ -294,5 +385,62 @@ WRONG = {
             "moments",
         ),
         (lambda model, optimizer: {"model": model, "optimizer": optimizer}, "state_dict() is enough"),
+    ],
+}
+
+
+# id: [right answers in another form than the solution of the page]
+RIGHT = {
+    "video-kl": [
+        kl_in_a_loop,
+        lambda a, b, c, d: rows(terms(a, b, c, d)).float(),
+        lambda a, b, c, d: (
+            ((b - d).expm1() - (b - d) + ((a - c) * (-d / 2).exp()) ** 2).flatten(1).sum(1) / 2
+        ),
+    ],
+    "video-reparam": [
+        sampled_in_place,
+        lambda mu, log_var, noise: torch.addcmul(mu, log_var.exp().sqrt(), noise),
+        lambda mu, log_var, noise: (mu + log_var.exp() ** 0.5 * noise).float(),
+    ],
+    "video-schedule": [exact_fractions, scanned],
+    "video-psnr": [
+        lambda a, b: torch.stack(
+            [10 * (1 / ((x - y) ** 2).mean()).log10() for x, y in zip(a, b, strict=True)]
+        ),
+        lambda a, b: -20 * (a - b).float().flatten(1).norm(dim=1).div((a[0].numel()) ** 0.5).log10(),
+    ],
+    "video-prior": [
+        lambda mu, log_var: (
+            mu.mean(0),
+            (log_var.exp().mean(0) + (mu**2).mean(0) - mu.mean(0) ** 2).log(),
+        ),
+        lambda mu, log_var: [mu.mean(0).float(), (log_var.exp().mean(0) + mu.var(0, correction=0)).log()],
+    ],
+    "video-zoo-reference": [
+        lambda film, truth: torch.stack(
+            [db(((a - b) ** 2).mean()) for a, b in zip(film, truth, strict=True)]
+        ),
+        lambda film, truth: db(mse(film.float(), truth.float())),
+    ],
+    "video-zoo-leaky": [
+        lambda c_in, c_out: nn.Sequential(
+            nn.Conv2d(c_in, c_out, (3, 3), padding="same"), nn.LeakyReLU(0.01, inplace=True)
+        ),
+        lambda c_in, c_out: nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.LeakyReLU()),
+    ],
+    "video-zoo-coin": [coin_loop, coin_bernoulli],
+    "video-zoo-view": [
+        lambda clips: clips.permute(1, 0, 2, 3, 4).contiguous(),
+        lambda clips: torch.stack(list(clips), dim=1),
+    ],
+    "video-zoo-sum": [
+        lambda a, b, mu, lv, sigma: (
+            (0.5 * ((a - b) / sigma) ** 2).sum() / len(a) + 0.5 * (mu**2 + lv.expm1() - lv).sum() / len(a)
+        ),
+        lambda a, b, mu, lv, sigma: (
+            torch.stack([((x - y) ** 2).sum() / (2 * sigma**2) for x, y in zip(a, b, strict=True)]).mean()
+            + to_prior(mu, lv).mean()
+        ),
     ],
 }
