@@ -1,8 +1,8 @@
 """What nbval leaves unsaid: a cell that writes to stderr fails, marked or not.
 
-A cell's time is limited by nbval (--nbval-cell-timeout in the Makefile), not by
-pytest: its limit in pyproject.toml is for unit tests, and on a slow machine it
-would end a training that is well.
+A cell's time is limited by nbval (--nbval-cell-timeout in the Makefile), not
+by pytest: its limit in pyproject.toml is for unit tests, and on a slow machine
+it would end a training that is well.
 
 At the smoke profile cells are run and their outputs not compared: the stored
 ones come from the cpu profile.
