@@ -372,3 +372,13 @@ def test_batches_are_rows_that_belong_together():
     assert all(torch.equal(a, c) for (a, _), (c, _) in zip(found, batches, strict=True))
     other = next(iter(lab.Batches(numbers, batch=8, steps=5, seed=2)))
     assert not torch.equal(found[0][0], other[0])
+
+
+def test_the_librarys_ddim_refuses_step_counts_that_leave_its_grid():
+    scheduler = lab.scheduler_like(DDIMScheduler, replace(SMALL, steps=1000))
+    with pytest.raises(ValueError, match="300 does not divide 1000; take a divisor, or call ddim_sample"):
+        scheduler.set_timesteps(300)
+    scheduler.set_timesteps(25)
+    assert len(scheduler.timesteps) == 25
+    other = lab.scheduler_like(DDPMScheduler, replace(SMALL, steps=1000))
+    other.set_timesteps(300)  # the other schedulers look their neighbor up

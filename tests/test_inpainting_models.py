@@ -398,3 +398,8 @@ def test_the_shipped_networks_fill_a_hole_better_than_gray():
         assert features(x).shape == (60, 64)
         named = features.head(features(x))[:, :5].argmax(dim=1).numpy()
     assert (named == cats.generated_cats(60, "test").pattern).mean() > 0.9
+
+
+def test_an_unknown_schedule_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"no schedule 'cubic'; there are cosine, "):
+        lab.masked_counts(64, 8, "cubic")

@@ -339,3 +339,9 @@ def test_tile_weights_are_hats_with_a_margin_inside_the_picture():
     assert lab.tile_weight(4, 6, 20, margin=2).tolist() == [0, 0, 3, 3, 0, 0]
     assert lab.tile_weight(0, 6, 20, margin=2).tolist() == [1, 2, 3, 3, 0, 0]
     assert lab.tile_weight(14, 6, 20, margin=2).tolist() == [0, 0, 3, 3, 2, 1]
+
+
+def test_a_picture_too_small_for_the_fcn_is_named():
+    with pytest.raises(ValueError, match="7 × 7 pixels: give pictures of at least 16 × 16"):
+        lab.FCN(4, 4)(torch.zeros(1, 3, 7, 7))
+    assert lab.FCN(4, 4)(torch.zeros(1, 3, 16, 16)).shape == (1, 1, 16, 16)

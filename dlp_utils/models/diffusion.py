@@ -5,7 +5,7 @@ __all__ = ['small', 'CONFIGS', 'Config', 'cosine_alpha_bar', 'linear_alpha_bar',
            'ResBlock', 'Attention', 'Resize', 'Level', 'Middle', 'UNet', 'build_levels', 'unet_forward', 'Denoiser',
            'build', 'example_batch', 'to_diffusers', 'pixels', 'step', 'Batches', 'train', 'guided', 'ddim_sample',
            'ddpm_sample', 'Evaluator', 'evaluator_step', 'course_score', 'exact_score', 'load_shipped', 'lists_apart',
-           'scheduler_like', 'LabelVectors', 'LabelPipeline']
+           'scheduler_like', 'keep_on_grid', 'LabelVectors', 'LabelPipeline']
 
 # %%
 from dataclasses import dataclass
@@ -593,13 +593,34 @@ def scheduler_like(kind, config):
     if kind is DPMSolverMultistepScheduler:  # clips by "thresholding" at 1
         how = {"thresholding": True, "sample_max_value": 1.0}
         how["solver_order"] = 2
-    return kind(
+    scheduler = kind(
         num_train_timesteps=config.steps,
         trained_betas=(1 - alpha_bar / before).numpy(),
         prediction_type="v_prediction",
         timestep_spacing="trailing",
         **how,
     )
+    on_grid = kind is DDIMScheduler
+    return keep_on_grid(scheduler, config.steps) if on_grid else scheduler
+
+# %%
+def keep_on_grid(scheduler, steps):
+    """Let a DDIM scheduler refuse step counts that do not divide `steps`.
+
+    It always steps back by steps // n, which is right only for a divisor n.
+    """
+    plain = scheduler.set_timesteps
+
+    def set_timesteps(num_inference_steps, device=None):
+        if steps % num_inference_steps:
+            raise ValueError(
+                f"diffusers' DDIM leaves its grid: {num_inference_steps} does "
+                f"not divide {steps}; take a divisor, or call ddim_sample"
+            )
+        plain(num_inference_steps, device)
+
+    scheduler.set_timesteps = set_timesteps
+    return scheduler
 
 # %%
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin

@@ -355,6 +355,9 @@ def masked_counts(unknown, steps, schedule="cosine"):
 
     At least one is revealed in each step. Source: def-inpainting-counts.
     """
+    if schedule not in SCHEDULES:
+        known = ", ".join(SCHEDULES)
+        raise ValueError(f"no schedule {schedule!r}; there are {known}")
     counts, left = [], int(unknown)
     for t in range(1, steps + 1):
         wanted = ceil(SCHEDULES[schedule](t / steps) * unknown - 1e-9)

@@ -214,6 +214,12 @@ class FCN(nn.Module):
 
     def coarse(self, x):
         """Logits (N, 1, H / 2**stages, W / 2**stages)."""
+        least = 2 ** (len(self.down) - 1)
+        if min(x.shape[-2:]) < least:
+            size = " × ".join(map(str, x.shape[-2:]))
+            raise ValueError(
+                f"{size} pixels: give pictures of at least {least} × {least}"
+            )
         for i, convs in enumerate(self.down):
             x = convs(F.max_pool2d(x, 2) if i else x)
         return self.head(x)
