@@ -5,12 +5,14 @@ Images are uint8 (3, H, W), but for the microscope's. A trimap has the labels of
 """
 
 import re
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ..device import profile
 from . import Dataset, _pets, _pictures, fetch
 
 PARTS = ("train", "validation", "test")
@@ -263,12 +265,29 @@ def oxford_pets(part, root="oxford", size=256):
         OxfordIIITPet(
             root, split="test" if part == "test" else "trainval", target_types="segmentation", download=True
         )
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
         raise fetch.FetchError(
             f"Oxford-IIIT Pet cannot be downloaded to {root} ({error}): try again with a network, read the "
             "lab's folder with segmentation.read_folder, or take segmentation.generated_pets."
         ) from error
     return read_folder(Path(root) / "oxford-iiit-pet", part, size)
+
+
+def originals(size=256, folder=None, download=None, root="oxford"):
+    """Return {part: OxfordPets} of the original's three parts, or None: then the generated pets serve.
+
+    folder: the lab's folder, which is read where it is given. download: whether `oxford_pets` is tried without one;
+    by default at the gpu profile alone. A download that fails is no error: one printed line says so.
+    """
+    if folder:
+        return {part: read_folder(folder, part, size) for part in PARTS}
+    if not (profile() == "gpu" if download is None else download):
+        return None
+    try:
+        return {part: oxford_pets(part, root, size) for part in PARTS}
+    except fetch.FetchError as error:
+        print(f"Generated pets take the place of the original. {error}")
+        return None
 
 
 DATASETS = (
