@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 READY := $(VENV)/.ready
 SITE := _build/html/index.html
-NBVAL := --nbval-lax --nbval-kernel-name=python3 --nbval-sanitize-with notebooks/nbval.cfg
+# A cell may take 30 minutes, which a slow machine needs; notebooks/conftest.py takes pytest's own limit away.
+NBVAL := --nbval-lax --nbval-kernel-name=python3 --nbval-sanitize-with notebooks/nbval.cfg --nbval-cell-timeout=1800
 # One thread for each test worker: two workers with two threads each fight over two cores.
 ONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2

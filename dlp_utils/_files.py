@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-FORMAT = "dlp_utils.fit 1"
+FORMAT = "dlp_utils.fit 2"
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -63,10 +63,18 @@ def load_weights(model, name):
 
 
 def save_weights(model, name):
-    """Write the state of `model` to where `load_weights(model, name)` finds it, and return the path."""
+    """Write the state of `model` to where `load_weights(model, name)` finds it, and return the path.
+
+    Weights that are already among the book's own are not overwritten: `ValueError`.
+    """
     from safetensors.torch import save
 
     path = _weights_path(name)
+    if path.is_file() and path.resolve().parent == WEIGHTS.resolve():
+        raise ValueError(
+            f"{name!r} names weights that come with the book, {path}, which are not overwritten; "
+            f"give a path of your own, such as 'my_{path.name}'"
+        )
     # clone: safetensors refuses tensors that share memory, as tied weights do
     weights = {key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}
     write_whole(path, lambda file: file.write(save(weights)))
@@ -75,7 +83,7 @@ def save_weights(model, name):
 
 def _weights_path(name):
     plain = isinstance(name, str) and Path(name).name == name and not Path(name).suffix
-    return WEIGHTS / f"{name}.safetensors" if plain else Path(name)
+    return WEIGHTS / f"{name}.safetensors" if plain else Path(name).expanduser()
 
 
 def rng_state(device, generators):
@@ -120,12 +128,32 @@ def _settings(run):
     }
 
 
+def options(run):
+    """What a call asks of a run and may be another when it goes on; the parameter groups under their numbers."""
+    kinds = (bool, int, float, str, tuple, list, type(None))
+    groups = [
+        {k: v for k, v in group.items() if k != "params" and isinstance(v, kinds)}
+        for group in run.optimizer.param_groups
+    ]
+    return {"run": run.asked, **dict(enumerate(groups))}
+
+
+def _differences(then, now):
+    """Say what of `options` is another now than in the file: "weight_decay was 0.1 and is 0.2", one each."""
+    return [
+        f"{name} {f'of group {part} ' * (part != 'run' and len(now) > 2)}was {then[part].get(name)} and is {value}"
+        for part in now
+        for name, value in now[part].items()
+        if part in then and then[part].get(name) != value
+    ]
+
+
 def save_run(run):
     """Write the checkpoint of a run of `fit`, unless the file already holds this very state."""
     history, position = run.history, (run.done, run.epoch, len(run.history.metrics))
     if run.path is None or run.saved == position:
         return
-    run.flush()  # raises where a loss was not finite: such weights never reach the file
+    run.settle()  # raises where a loss, a gradient or a weight was not finite: that never reaches the file
     rng = [{"epoch_start": run.epoch_start, "now": rng_state(run.device, run.generators)}]
     if run.world > 1:
         from accelerate.utils import gather_object
@@ -135,6 +163,7 @@ def save_run(run):
     state = {
         "format": FORMAT,
         "settings": _settings(run),
+        "options": run.options,
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "scaler": run.scaler and run.scaler.state_dict(),
@@ -171,8 +200,10 @@ def load_run(run):
         run.optimizer.load_state_dict(state["optimizer"])
     except ValueError as error:
         raise ValueError(f"{source} does not fit the optimizer ({error}){way_out}") from error
-    for group, rate in zip(run.optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate  # the call decides, not the file
+    for number, (group, rate) in enumerate(zip(run.optimizer.param_groups, rates, strict=True)):
+        # The call decides, not the file. What it asks for unchanged stays: some optimizers keep progress there.
+        then = state["options"][number]
+        group |= {k: v for k, v in run.options[number].items() if then.get(k, group) != v} | {"lr": rate}
     run.model.load_state_dict(state["model"])
     if run.scaler and state["scaler"]:
         run.scaler.load_state_dict(state["scaler"])
@@ -187,4 +218,11 @@ def load_run(run):
     set_rng_state(run.restored["now"], run.device, run.generators)
     run.saved = (run.done, run.epoch, len(run.history.metrics))
     if run.accelerator.is_main_process:
-        print(f"Going on from {run.path}, written after step {run.done}.")
+        told = f"Going on from {run.path}, written after step {run.done}."
+        changed = _differences(state["options"], run.options)
+        if changed:
+            if run.history.steps and run.done < run.total:  # else no schedule is asked for a next rate
+                before = run.history._columns["lr"][-1]
+                changed += [f"the next learning rate is {run.set_rate():.3g} after {before:.3g}"]
+            told += f" Where this call differs from the file, the call decides: {'; '.join(changed)}."
+        print(told)

@@ -61,7 +61,7 @@ def from_notebook(path):
     Raises ValueError when the file is no notebook or when two stored outputs claim under one name.
     """
     try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))["cells"]
         outputs = [output for cell in cells for output in cell.get("outputs", ())]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a notebook ({type(error).__name__}: {error})") from error

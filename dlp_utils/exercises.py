@@ -34,8 +34,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _guard, _progress
-from ._compare import (
+from . import _progress
+from ._console import say
+from .checks import _guard
+from .checks._compare import (
     as_array,
     copy_of,
     describe_type,
@@ -48,7 +50,6 @@ from ._compare import (
     unchanged,
     with_leaves,
 )
-from ._console import say
 
 SECONDS_PER_CALL = 5.0
 SECONDS_IN_ALL = 20.0

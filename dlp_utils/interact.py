@@ -1,8 +1,8 @@
 """Interactive figures that stay alive without a kernel.
 
-`explore` shows one display in two forms. A notebook with a kernel takes the widget: sliders that call `draw`
-again. The web page takes the HTML: the same sliders over frames drawn in advance. `animate` plays frames.
-The HTML carries its own frames, style and script and asks for nothing from outside.
+`explore` gives two outputs. The first is HTML: sliders over frames drawn in advance, which the web page shows. A
+notebook whose kernel runs also gets the widget, the same sliders calling `draw` again, and hides the HTML
+meanwhile. `animate` plays frames. The HTML carries its own frames, style and script and asks for nothing from outside.
 """
 
 import base64
@@ -169,6 +169,7 @@ def _page(frames, size, axes, title, interval=0, loop=False):
 
 # The first frame stands in the picture itself: a viewer that strips scripts shows it, without dead sliders.
 # All players with the same mark are the same figure, so the script may bind every one it finds.
+# The last rule of the style hides what JupyterLab writes in place of a widget without its kernel: model not found.
 _HTML = """<div class="dlp-player" data-dlp="$mark" role="group" aria-label="$title">
 <style>
 .dlp-player{max-width:${width}px;margin:.5rem 0;font:15px/1.4 system-ui,sans-serif}
@@ -183,6 +184,7 @@ _HTML = """<div class="dlp-player" data-dlp="$mark" role="group" aria-label="$ti
 .dlp-player button{background:transparent;border:1px solid;border-radius:6px;cursor:pointer}
 .dlp-player :is(input,button):focus-visible{outline:2px solid #2b7bb9;outline-offset:2px}
 @media (pointer:coarse){.dlp-player input{height:36px}}
+.jp-OutputArea-child:has(.dlp-player)+.jp-OutputArea-child:has(>.jp-OutputArea-output.jupyter-widgets){display:none}
 </style>
 <img src="$first" width="$width" height="$height" alt="$title">
 <div class="dlp-controls" hidden>$controls</div>
@@ -232,6 +234,12 @@ _HTML = """<div class="dlp-player" data-dlp="$mark" role="group" aria-label="$ti
 </div>"""
 
 
+# Within the widget, so it holds while there is a widget: of the two outputs of a cell, hide the page.
+_HIDE_PAGE = (
+    "<style>.jp-OutputArea-child:has(.dlp-player):has(+ .jp-OutputArea-child .dlp-live){display:none}</style>"
+)
+
+
 def _widget(draw, axes, first):
     """Sliders that call `draw` again in the kernel, so that they follow what the reader changes there."""
     import ipywidgets as widgets
@@ -261,11 +269,17 @@ def _widget(draw, axes, first):
 
     for slider in sliders:
         slider.observe(redraw, "value")
-    return widgets.VBox([*sliders, message, picture])
+    live = widgets.VBox([*sliders, message, picture, widgets.HTML(_HIDE_PAGE, layout={"display": "none"})])
+    live.add_class("dlp-live")
+    return live
 
 
 def _display(page, words, make_widget):
-    """Display both forms at once; the front end takes the richest it can show."""
+    """Display the page and, where there is a kernel, the widget after it.
+
+    Not as two forms of one output: a front end would take the widget also where a notebook is opened again and its
+    kernel is gone, and show that the model is not found, over a page that is stored.
+    """
     try:
         from IPython import get_ipython
         from IPython.display import display
@@ -275,16 +289,13 @@ def _display(page, words, make_widget):
     if shell is None:
         print(f"{words}. Shown in notebooks only.")
         return
-    bundle = {"text/plain": f"{words}: move it in the page or in a running notebook.", "text/html": page}
+    text = f"{words}: move it in the page or in a running notebook."
+    display({"text/plain": text, "text/html": page}, raw=True)
     if make_widget is not None and getattr(shell, "kernel", None) is not None:
         try:
             widget = make_widget()
         except ImportError:
             pass  # without ipywidgets the HTML does the work
         else:
-            bundle["application/vnd.jupyter.widget-view+json"] = {
-                "version_major": 2,
-                "version_minor": 0,
-                "model_id": widget.model_id,
-            }
-    display(bundle, raw=True)
+            view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+            display({"application/vnd.jupyter.widget-view+json": view}, raw=True)

@@ -16,8 +16,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ._arguments import dtype_for, new_accelerator, rate_factor, whole
 from ._batches import batch_size, length, seeded_order, send, shard
-from ._files import compare, load_run, load_weights, rng_state, save_run, save_weights, set_rng_state
+from ._files import compare, load_run, load_weights, options, rng_state, save_run, save_weights, set_rng_state
+from ._finite import (
+    Buffers,
+    NonFiniteLoss,
+    bad_gradient,
+    bad_loss,
+    bad_weight,
+    first_bad,
+    gradient_size,
+    is_stuck,
+    largest,
+)
 from ._history import History, View
 from .device import device as best_device
 from .device import seed_everything
@@ -25,18 +37,8 @@ from .device import seed_everything
 __all__ = ["EMA", "History", "NonFiniteLoss", "evaluate", "fit", "load_weights", "save_weights"]
 
 _EMPTY = "the loader gave no batch: its data set is empty, or smaller than one batch with drop_last=True"
+_SIZE = "size of the gradient"  # in a row, until it was looked at
 _ANEW = "pass a list, a DataLoader, or an object whose __iter__ starts anew"
-
-
-class NonFiniteLoss(FloatingPointError):
-    """The loss became nan or infinite; has `step` (from 1), `loss`, `lr` and `history` (the steps before)."""
-
-    def __init__(self, step, loss, lr, history, note):
-        super().__init__(
-            f"the loss is {loss} at step {step} with learning rate {lr:.3g}. {note} Try a lower learning "
-            "rate or clip=1.0, and look for log(0), a division by 0 or nan in that batch."
-        )
-        self.step, self.loss, self.lr, self.history = step, loss, lr, history
 
 
 class EMA:
@@ -161,27 +163,28 @@ def fit(
     for each of `callbacks` after every step and ends the training by returning True. `plot` shows a curve
     that grows while you watch; None: in a notebook that somebody watches.
 
-    **A loss that is not finite** raises `NonFiniteLoss`. On the cpu this comes before the step touches the
-    weights. Elsewhere losses are looked at every `log_every` steps and before each evaluation and
-    checkpoint: the message names the first bad step, the weights have moved on, the last checkpoint is
-    good.
+    **A loss or a gradient that is not finite** raises `NonFiniteLoss`. On the cpu this comes before the step
+    touches the weights, and buffers go back to what they were. Elsewhere both are looked at every `log_every`
+    steps and before each evaluation and checkpoint: the message names the first bad step, the weights have
+    moved on, the last checkpoint is good. In fp16 a gradient that overflows is no fault: that step is skipped.
 
     **Checkpoints.** The file `checkpoint` gets the state every `checkpoint_every` steps (None: every epoch)
     and at the end. If it exists, `resume` goes on from it, to the same weights as a run that was never
     stopped: as long as the batches come in the same order again, and all random numbers from the global
     generators of Python, NumPy and torch, from those of the loader, or from those in `generators`. Batches
-    of an epoch that were seen before the stop are drawn again and dropped.
+    of an epoch that were seen before the stop are drawn again and dropped. Where the call asks for another
+    rate, weight decay, schedule or clip than the file's run, the call decides, and one sentence says so.
 
     `seed` sets the global generators and the order of a shuffling `DataLoader`; None sets nothing. An
     interrupt (Ctrl-C, the stop button) ends the run after the current step, a second one at once; the
     history is returned.
     """
     for name, value in {"epochs": epochs, "steps": steps, "checkpoint_every": checkpoint_every}.items():
-        _whole(name, 1 if value is None else value)
+        whole(name, 1 if value is None else value)
     counts = {"accumulate": accumulate, "evaluate_every": evaluate_every, "log_every": log_every}
     for name, value in counts.items():
-        _whole(name, value)
-    _whole("warmup", warmup, least=0)
+        whole(name, value)
+    whole("warmup", warmup, least=0)
     if epochs is None and steps is None:
         raise ValueError("fit needs to know when to stop: give epochs=… or steps=…")
     if clip is not None and not clip > 0:
@@ -205,7 +208,8 @@ def fit(
         run.equip(optimizer, lr, weight_decay, clip, ema)
         run.plan(epochs, steps, schedule, warmup, log_every)
         run.evaluate, run.evaluate_every, run.callbacks = evaluate, evaluate_every, tuple(callbacks)
-        run.path, run.checkpoint_every = None if checkpoint is None else Path(checkpoint), checkpoint_every
+        run.path = None if checkpoint is None else Path(checkpoint).expanduser()
+        run.checkpoint_every = checkpoint_every
         if resume and run.path and run.path.exists():
             load_run(run)
         return run.train(progress, plot)
@@ -236,19 +240,22 @@ class _Run:
         self.epoch_start = self.restored = self.saved = None
 
     def place(self, loader, device, precision, seed, generators):
-        self.accelerator = accelerator = _accelerator()
+        self.accelerator = accelerator = new_accelerator()
         self.world, model = accelerator.num_processes, self.model
         self.device = best_device(device) if device and self.world == 1 else accelerator.device
         # One process on the cpu reads each loss at once. Elsewhere that would mean to wait for others.
         self.immediate = self.device.type == "cpu" and self.world == 1
-        dtype = _dtype(precision, self.device, accelerator.mixed_precision)
+        dtype = dtype_for(precision, self.device, accelerator.mixed_precision)
         self.scaler = torch.amp.GradScaler(self.device.type) if dtype is torch.float16 else None
+        self.asked = {"precision": str(dtype or torch.float32).removeprefix("torch.")}
+        self.careful = self.immediate and not self.scaler  # the scaler skips steps that overflow
         model.to(self.device)
         if self.channels_last:
             model.to(memory_format=torch.channels_last)
         if seed is not None:  # noise differs between processes, the order of the data does not
             seed_everything(seed + accelerator.process_index)
         self.module, self.generators = _Step(model, self.step, dtype), generators
+        self.buffers = Buffers(model)
         if self.world > 1:
             self.module = accelerator.prepare(self.module)
             loader = shard(loader, accelerator, generators)
@@ -265,7 +272,7 @@ class _Run:
         if not isinstance(optimizer, torch.optim.Optimizer):
             kind = type(optimizer).__name__
             raise TypeError(f"optimizer is a {kind}; give an optimizer, or a function from parameters to one")
-        self.optimizer, self.clip = optimizer, clip
+        self.optimizer, self.clip, self.asked["clip"] = optimizer, clip, clip
         if not {id(p) for p in parameters} & {id(p) for p in self.parameters()}:
             raise ValueError("the optimizer holds no parameter of this model; give it model.parameters()")
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
@@ -275,7 +282,11 @@ class _Run:
         self.epochs, self.steps, self.log_every = epochs or math.inf, steps or math.inf, log_every
         by_epochs = self.epochs * math.ceil(self.length / self.accumulate) if self.length else math.inf
         self.total = min(self.steps, by_epochs)  # updates; infinite where nobody knows
-        self.factor = _factor(schedule, warmup, self.total)
+        self.factor = rate_factor(schedule, warmup, self.total)
+        shape = "a function of the step" if callable(schedule) else schedule or "constant"
+        shape += f" over {self.total} steps" * (schedule == "cosine")
+        self.asked |= {"schedule": shape, "warmup": warmup}
+        self.options = options(self)
 
     def train(self, progress, plot):
         self.started = time.perf_counter() - self.history.seconds
@@ -349,6 +360,8 @@ class _Run:
         together = contextlib.nullcontext()
         if self.world > 1 and self.length and self.count + 1 < self.accumulate and self.seen < self.length:
             together = self.accelerator.no_sync(self.module)  # processes exchange gradients once a step
+        if self.immediate and not self.count:
+            self.buffers.keep()
         with together:
             losses = _losses(self.module(batch))
             loss = losses["loss"]
@@ -359,7 +372,7 @@ class _Run:
                     value = value.item() if self.immediate else value.detach()
                 self.row[name] = self.row.get(name, 0.0) + value if self.count else value
             if self.immediate and not math.isfinite(self.row["loss"]):
-                raise self.not_finite(self.done + 1, self.row["loss"], self.set_rate())
+                raise self.not_finite(bad_loss, self.done + 1, self.row["loss"], self.set_rate())
             if not self.count:
                 self.optimizer.zero_grad()
             if self.accumulate > 1:
@@ -378,10 +391,13 @@ class _Run:
             for p in self.parameters():
                 if p.grad is not None:
                     p.grad.mul_(self.accumulate / self.count)
-        if self.clip is not None:
-            norm = nn.utils.clip_grad_norm_(self.parameters(), self.clip)
-            row["grad_norm"] = norm.item() if self.immediate else norm
         row["lr"], row["epoch"] = self.set_rate(), self.epoch + 1
+        size = gradient_size(self.parameters(), self.clip, self.careful)
+        if self.immediate:
+            size = size.item()
+            if self.careful and not math.isfinite(size):
+                raise self.not_finite(bad_gradient, self.done + 1, row["loss"], row["lr"])
+        row[_SIZE if self.clip is None else "grad_norm"] = size
         if self.scaler:
             self.scaler.step(self.optimizer)
             self.scaler.update()
@@ -424,19 +440,37 @@ class _Run:
             for (row, name), value in zip(tensors, values.tolist(), strict=True):
                 row[name] = value
         for row in rows:
+            size = row.pop(_SIZE, row.get("grad_norm", 0.0))
             if not math.isfinite(row["loss"]):
-                raise self.not_finite(self.history.steps + 1, row["loss"], row["lr"])
+                raise self.not_finite(bad_loss, self.history.steps + 1, row["loss"], row["lr"])
+            if not math.isfinite(size) and not self.scaler:
+                raise self.not_finite(bad_gradient, self.history.steps + 1, row["loss"], row["lr"])
             self.history._append(row)
+        if rows and is_stuck(self.scaler):
+            raise self.not_finite(bad_gradient, self.done, rows[-1]["loss"], rows[-1]["lr"])
 
-    def not_finite(self, step, loss, lr):
-        bad = [name for name, p in self.model.named_parameters() if not p.isfinite().all()]
+    def settle(self):
+        """Make sure, before an evaluation, a checkpoint and the end, that losses and weights are finite."""
+        self.flush()
+        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        if not math.isfinite(largest(list(trained.values()))):
+            rate = self.history._columns["lr"][-1] if self.history.steps else self.rate()
+            raise bad_weight(first_bad(trained.items()), self.done, rate, self.history)
+
+    def not_finite(self, make, step, loss, lr):
+        """Put buffers back where that is possible, and return what to raise."""
+        bad = first_bad(self.model.named_parameters())
+        more = {}
         if not self.immediate:
             note = f"Noticed after step {self.done}: the weights have moved on, take your last checkpoint."
-        elif bad:
-            note = f"Parameter {bad[0]} was not finite before: the gradient of an earlier step overflowed."
         else:
+            self.buffers.restore()
             note = "The weights are those from before this step."
-        return NonFiniteLoss(step, loss, lr, self.history, note)
+            if bad:
+                note = f"Parameter {bad} was not finite before: an earlier step overflowed, or it came so."
+            if make is bad_gradient:
+                more["name"] = first_bad((name, p.grad) for name, p in self.model.named_parameters())
+        return make(step, loss, lr, self.history, note, **more)
 
     def evaluate_if_due(self):
         if self.epoch and self.epoch % self.evaluate_every == 0:
@@ -446,7 +480,7 @@ class _Run:
         metrics = self.history.metrics
         if self.evaluate is None or (metrics and metrics[-1]["step"] == self.done):
             return
-        self.flush()
+        self.settle()
         state = rng_state(self.device, self.generators)
         try:
             with _evaluating(self.model, self.ema):
@@ -461,7 +495,7 @@ class _Run:
 
     def finish(self, interrupted, whole=True):
         """Close the books. `whole`: no step was cut in two, so the state may be kept."""
-        self.flush()
+        self.settle()
         if not interrupted:
             self.run_evaluation()
         if whole:
@@ -530,66 +564,3 @@ def _losses(result):
                 f"step returned {name!r}, a name that the history keeps for itself; choose another"
             )
     return losses
-
-
-def _whole(name, value, least=1):
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} is {value!r}; it must be a whole number, at least {least}")
-
-
-def _dtype(precision, device, launched_with):
-    """Return the dtype for autocast, or None; `launched_with` is what `accelerate launch` was told."""
-    dtypes = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if precision == "auto":
-        precision = "fp32"
-        if device.type == "cuda":
-            native = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-            precision = launched_with if launched_with in dtypes else native
-    if precision not in dtypes:
-        raise ValueError(f"precision is {precision!r}; choose 'auto', 'fp32', 'bf16' or 'fp16'")
-    if dtypes[precision] and device.type != "cuda":
-        raise ValueError(
-            f"precision {precision!r} needs a cuda device, this run is on {device}; choose 'auto'"
-        )
-    return dtypes[precision]
-
-
-def _factor(schedule, warmup, total):
-    """Return the function from the step (from 0) to the factor of the learning rate; None: always 1."""
-    if schedule == "cosine":
-        if total == math.inf:
-            raise ValueError(
-                "schedule 'cosine' must know the number of steps, and the loader has no length: give steps=…"
-            )
-        span = max(1, total - warmup)
-
-        def shape(step):
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, max(0, step - warmup) / span)))
-
-    elif callable(schedule):
-        shape = schedule
-    elif schedule not in (None, "constant"):
-        raise ValueError(f"schedule is {schedule!r}; choose 'constant', 'cosine' or a function of the step")
-    elif warmup == 0:
-        return None
-    else:
-
-        def shape(step):
-            return 1.0
-
-    return lambda step: shape(step) * (min(1.0, (step + 1) / warmup) if warmup else 1.0)
-
-
-def _accelerator():
-    import logging
-
-    from accelerate import Accelerator
-
-    # On an old kernel Accelerate warns of hanging processes, which a notebook would store as an error output.
-    log = logging.getLogger("accelerate.utils.other")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        return Accelerator()
-    finally:
-        log.setLevel(level)

@@ -69,6 +69,15 @@ def run(folder, batch, case):
                 losses | {"loss": losses["loss"] * float("nan")} if rank == 1 and len(calls) == 3 else losses
             )
 
+    if case == "gradient":
+
+        def train_step(model, batch):  # finite loss; the gradient of a square root at 0 in one process only
+            losses = step(model, batch)
+            calls.append(1)
+            zero = (model[0].weight * 0).abs().sum().sqrt() if rank == 1 and len(calls) == 3 else 0.0
+            return losses | {"loss": losses["loss"] + zero}
+
+        kwargs["clip"] = None
     message = None
     try:
         history = dlp.fit(model, train_step, loader, **kwargs)

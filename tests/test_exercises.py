@@ -21,7 +21,8 @@ import pytest
 import torch
 
 import dlp_utils as dlp
-from dlp_utils import _console, _guard, _progress, checks, exercises
+from dlp_utils import _console, _progress, checks, exercises
+from dlp_utils.checks import _guard
 from dlp_utils.exercises import Wrong, choice, exercise, expect_close, free_form, interval, judge, number
 
 STUBS = [

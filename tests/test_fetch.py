@@ -101,6 +101,63 @@ def test_several_members_come_with_one_download(index, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Package cats 2.0 on Python's path, as pip would have installed it: the picture, and other labels."""
+    folder = tmp_path / "site-packages"
+    for name, content in {
+        "cats/img.tif": PICTURE,
+        "cats/labels.txt": b"other labels",
+        "cats-2.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: cats\nVersion: 2.0\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def test_a_file_that_an_installed_package_holds_is_not_downloaded(index, installed):
+    with fetch.no_downloads():
+        path = fetch.from_package("cats", "1.0", "cats/img.tif", PICTURE_HASH)
+    assert path == installed / "cats" / "img.tif" and not fetch.cache_dir().exists()
+
+
+def test_another_file_of_an_installed_package_is_not_taken(index, installed):
+    make_wheel(index)
+    paths = fetch.from_package(
+        "cats", "1.0", members={"cats/img.tif": PICTURE_HASH, "cats/labels.txt": LABELS_HASH}
+    )
+    assert paths["cats/labels.txt"].read_bytes() == LABELS and paths["cats/img.tif"].read_bytes() == PICTURE
+    assert kept() == ["cats-1.0", "cats-1.0/cats", "cats-1.0/cats/labels.txt"]
+    assert (installed / "cats" / "labels.txt").read_bytes() == b"other labels"
+
+
+def test_what_comes_along_is_kept_and_never_asked_for(index, monkeypatch):
+    make_wheel(index)
+    along = {"cats/labels.txt": LABELS_HASH}
+    path = fetch.from_package("cats", "1.0", "cats/img.tif", PICTURE_HASH, along=along)
+    assert path.read_bytes() == PICTURE and "cats-1.0/cats/labels.txt" in kept()
+    no_downloading(monkeypatch)
+    assert fetch.from_package("cats", "1.0", "cats/labels.txt", LABELS_HASH).read_bytes() == LABELS
+    (path.parent / "labels.txt").unlink()
+    assert fetch.from_package("cats", "1.0", "cats/img.tif", PICTURE_HASH, along=along) == path
+
+
+def test_whether_somebody_answers_is_known_soon(monkeypatch):
+    import requests
+
+    assert not fetch.is_reachable("http://127.0.0.1:9/")  # nobody listens there
+    asked = []
+
+    def head(url, timeout):
+        asked.append(timeout)
+        raise answers.pop(0)
+
+    answers = [requests.exceptions.SSLError(), requests.ConnectTimeout()]
+    monkeypatch.setattr(requests, "head", head)
+    assert fetch.is_reachable("https://a") and not fetch.is_reachable("https://a") and asked == [5, 5]
+
+
 @pytest.mark.parametrize("tag", ["cp310-cp310-manylinux2014_x86_64", "cp312-cp312-win_amd64"])
 def test_wheel_of_another_python_or_platform_serves(index, tag):
     make_wheel(index, tag=tag)

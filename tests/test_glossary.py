@@ -102,10 +102,10 @@ def test_every_entry_of_the_glossary_is_sound():
 def test_the_extension_reads_all_of_them_and_finds_each_name_in_a_sentence():
     terms = glossary.read_terms(DATA)
     names, by_name = glossary.pattern(terms)
-    assert len(by_name) == sum(len(names_of(term)) for term in terms)
-    for name, term in by_name.items():
-        match = names.search(f"here, {name}, there")
-        assert match and glossary.lookup(match[1], by_name) is term, name
+    for term in terms:
+        for name in names_of(term):
+            match = names.search(f"here, {name}, there")
+            assert match and glossary.lookup(match[1], by_name) is term, name
 
 
 def test_each_term_has_an_anchor_of_its_own():

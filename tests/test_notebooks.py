@@ -5,6 +5,8 @@ import builtins
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -409,3 +411,21 @@ def test_lesson_and_rest_are_told_apart():
 def test_stale_title_and_setup_are_found():
     assert any("title cell" in said for said in problems(GOOD, "x", title_cell="# Other"))
     assert any("set-up cell" in said for said in problems(GOOD, "x", setup_cell="import x"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit, ends", [("1800", "1 passed"), ("2", "1 failed")])
+def test_a_slow_cell_is_limited_by_nbval_and_not_by_pytest(tmp_path, limit, ends):
+    """A cell of 4 seconds where pytest's limit is 1 and nbval's is `limit`."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import time; time.sleep(4)")])
+    nbformat.write(notebook, tmp_path / "slow.ipynb")
+    shutil.copy(ROOT / "notebooks" / "conftest.py", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntimeout = 1\n")
+    options = ["--nbval-lax", "--nbval-kernel-name=python3", f"--nbval-cell-timeout={limit}"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "slow.ipynb"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ends in run.stdout and "Timeout (>1" not in run.stdout + run.stderr, run.stdout
+
+
+def test_a_cell_has_half_an_hour():
+    assert "--nbval-cell-timeout=1800" in (ROOT / "Makefile").read_text(encoding="utf-8")

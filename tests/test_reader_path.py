@@ -119,7 +119,7 @@ def labs(tmp_path):
         "notebooks/ema.ipynb",
         lab(
             ("markdown", "# The lab\n\nSee `eq-ema-one` and `eq-ema-none`."),
-            ("code", '#| export\ndef f():\n    """Source: eq-ema-one."""'),
+            ("code", '#| export\ndef f():\n    """Source (eq-ema-one)."""'),
             ("markdown", "**Predict.** What comes?"),
             (
                 "code",
@@ -145,6 +145,7 @@ def test_labels_of_equations_show_the_printed_number(labs):
     links = re.findall(r'<a class="dlp-number" href="([^"]+)" title="eq-ema-one">\(([\d.]+)\)</a>', page)
     number = re.search(r'class="eqno">\(([\d.]+)\)', labs.page("book/ema"))[1]
     assert links == [("../book/ema.html#equation-eq-ema-one", number)] * 2  # in the text and in the docstring
+    assert "((" not in re.sub(r"<[^>]+>", "", page)
     assert "eq-ema-none" in page
 
 

@@ -43,7 +43,8 @@ def test_clean_drops_widgets_and_keeps_what_a_page_can_show():
     slider = nbformat.v4.new_output(
         "display_data", {tool.WIDGET: {"model_id": "b"}, "text/html": "<p>frames</p>"}
     )
-    notebook = notebook_with(bar, slider, display(text_plain="kept"))
+    alone = nbformat.v4.new_output("display_data", {tool.WIDGET: {"model_id": "c"}})  # as `explore` shows it
+    notebook = notebook_with(bar, slider, alone, display(text_plain="kept"))
     tool.clean(notebook)
     assert [dict(output["data"]) for output in notebook.cells[0].outputs] == [
         {"text/html": "<p>frames</p>"},

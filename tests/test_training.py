@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import dlp_utils as dlp
-from dlp_utils import _history, training
+from dlp_utils import _arguments, _history, training
 from dlp_utils.training import NonFiniteLoss, save_weights
 
 
@@ -426,6 +426,19 @@ def test_evaluate_weighs_batches_by_their_size():
         dlp.evaluate(model, step, [])
 
 
+def test_evaluate_sends_batches_to_the_model_or_to_the_device_that_is_named():
+    seen = []
+
+    def step(model, batch):
+        seen.extend([batch[0].device.type, batch[1].device.type])
+        return torch.tensor(1.0)
+
+    dlp.evaluate(linear().to("meta"), step, batches_of(data(8), 8))
+    dlp.evaluate(linear(), step, batches_of(data(8), 8), device="meta")
+    dlp.evaluate(linear(), step, batches_of(data(8), 8))
+    assert seen == ["meta"] * 4 + ["cpu"] * 2
+
+
 # A loss that is not finite
 
 
@@ -461,12 +474,144 @@ def test_a_loss_that_is_not_finite_stops_before_it_touches_the_weights(value):
     assert isinstance(error, FloatingPointError)
 
 
-def test_message_names_the_parameter_that_overflowed_before():
-    def step(model, batch):  # finite loss, gradient 1 / (2 sqrt(0)) = inf
-        return (model.position - 1).sqrt() if model.position == 1 else model.position.sqrt()
+def test_message_names_the_parameter_that_was_bad_before():
+    with pytest.raises(NonFiniteLoss, match=r"at step 1 .*Parameter position was not finite before"):
+        dlp.fit(Slope(math.nan), down, [0] * 5, epochs=1)
+    huge = {"optimizer": torch.optim.SGD, "schedule": lambda step: 1e308 * 1e3}  # the step itself overflows
+    with pytest.raises(
+        NonFiniteLoss, match=r"the loss is -inf at step 2 .*Parameter position was not finite"
+    ):
+        dlp.fit(Slope(0.0), down, [0] * 5, epochs=1, **huge)
 
-    with pytest.raises(NonFiniteLoss, match=r"at step 2 .*Parameter position was not finite before"):
-        dlp.fit(Slope(1.0), step, [0] * 5, epochs=1)
+
+def without_a_slope(at):
+    """A step whose loss is finite and whose gradient is not, from its call `at` on."""
+    calls = []
+
+    def step(model, batch):
+        calls.append(1)
+        loss = mse(model, batch)
+        return loss + (model[0].weight * 0).abs().sum().sqrt() if len(calls) >= at else loss
+
+    return step
+
+
+@pytest.mark.parametrize("more", [{}, {"clip": 1.0}, {"accumulate": 2}, {"clip": 0.1, "accumulate": 2}])
+def test_a_gradient_that_is_not_finite_stops_before_it_touches_weights_ema_and_file(tmp_path, more):
+    path, model, kept = tmp_path / "run.pt", noisy_net(), []
+    # Step 3 takes batch 3, or batches 5 and 6, of which the second one is bad.
+    bad = without_a_slope(6 if "accumulate" in more else 3)
+
+    def keep(step, model, history):
+        kept.append(
+            (copy.deepcopy(model.state_dict()), {k: v.clone() for k, v in history.ema.weights.items()})
+        )
+
+    batches = batches_of(data(64), 4)
+    with pytest.raises(NonFiniteLoss) as caught:
+        dlp.fit(
+            model,
+            bad,
+            batches,
+            epochs=1,
+            ema=0.9,
+            checkpoint=path,
+            checkpoint_every=1,
+            callbacks=[keep],
+            **more,
+        )
+    error, text = caught.value, str(caught.value)
+    assert error.step == 3 and math.isfinite(error.loss) and error.lr == 1e-3 and error.history.steps == 2
+    assert "the gradient of 0.weight is not finite at step 3 with learning rate 0.001" in text
+    assert "The weights are those from before this step" in text and "\n" not in text
+    weights, ema = kept[-1]
+    assert len(kept) == 2 and all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
+    assert all(torch.equal(ema[k], v) for k, v in error.history.ema.weights.items())
+    stored = torch.load(path, weights_only=True)
+    assert stored["position"][0] == 2 and all(torch.equal(weights[k], v) for k, v in stored["model"].items())
+    assert all(torch.equal(ema[k], v) for k, v in stored["ema"]["weights"].items())
+
+
+def test_gradients_that_are_large_sparse_or_empty_are_no_fault():
+    model = nn.ModuleDict(
+        {"table": nn.Embedding(4, 3, sparse=True), "none": nn.ParameterList([torch.zeros(0)])}
+    )
+
+    def step(model, batch):
+        return model["table"](batch).sum() * 1e30 + model["none"][0].sum()
+
+    sgd = {"optimizer": lambda p: torch.optim.SGD(p, lr=1e-30)}
+    assert dlp.fit(model, step, [torch.tensor([1, 2])] * 3, epochs=1, **sgd).steps == 3
+    with pytest.raises(NonFiniteLoss, match=r"gradient of table.weight is not finite"):
+        dlp.fit(model, lambda m, b: step(m, b) * 0 + (m["table"](b) * 0).abs().sum().sqrt(), [torch.tensor([1])],
+                epochs=1, **sgd)  # fmt: skip
+
+
+def test_a_bad_gradient_is_found_late_and_no_checkpoint_holds_it(losses_read_late, tmp_path):
+    for more in ({}, {"clip": 1.0}):
+        path, model = tmp_path / f"{len(more)}.pt", noisy_net()
+        with pytest.raises(
+            NonFiniteLoss,
+            match=r"the gradient is not finite at step 7 .*Noticed after step 9: the weights have",
+        ) as caught:
+            dlp.fit(
+                model, without_a_slope(7), batches_of(data(80), 8), epochs=9, checkpoint=path, checkpoint_every=3,
+                **more
+            )  # fmt: skip
+        assert caught.value.history.steps == 6
+        stored = torch.load(path, weights_only=True)
+        assert stored["position"][0] == 6
+        assert all(value.isfinite().all() for value in stored["model"].values())
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_weights_that_a_step_made_infinite_never_reach_the_file(tmp_path, late, request):
+    if late:
+        request.getfixturevalue("losses_read_late")
+    path = tmp_path / "run.pt"
+    settings = {"optimizer": torch.optim.SGD, "schedule": lambda step: 1e308 * 1e3 if step == 4 else 1.0}
+    with pytest.raises(NonFiniteLoss, match=r"parameter position is not finite after step 5 .*overflowed"):
+        dlp.fit(Slope(0.0), down, [0] * 5, epochs=1, checkpoint=path, checkpoint_every=2, **settings)
+    stored = torch.load(path, weights_only=True)
+    assert stored["position"][0] == 4 and stored["model"]["position"].isfinite()
+    with pytest.raises(NonFiniteLoss, match=r"parameter position is not finite after step 5"):
+        dlp.fit(Slope(0.0), down, [0] * 5, epochs=1, **settings)
+
+
+class Renewed(nn.Module):
+    """Has a buffer that each pass replaces by a new tensor, and one that is a view of a single number."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = noisy_net()
+        self.register_buffer("mean", torch.zeros(5))
+        self.register_buffer("ones", torch.ones(1).expand(5), persistent=False)
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+        return self.net(x * self.ones)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_buffers_go_back_when_a_loss_is_not_finite(accumulate):
+    batches, kept = batches_of(data(), 4), []
+    batches[3][0][0, 0] = math.nan  # one value of the fourth batch
+    model = Renewed()
+    with pytest.raises(NonFiniteLoss, match="The weights are those from before this step"):
+        dlp.fit(
+            model,
+            mse,
+            batches,
+            epochs=1,
+            accumulate=accumulate,
+            callbacks=[lambda step, m, h: kept.append(copy.deepcopy(m.state_dict()))],
+        )
+    assert len(kept) == 4 // accumulate - 1
+    assert all(torch.equal(kept[-1][name], value) for name, value in model.state_dict().items())
+    assert (
+        model.net[1].running_mean.isfinite().all()
+        and model.net[1].num_batches_tracked == len(kept) * accumulate
+    )
 
 
 def test_learning_rate_in_the_message_is_the_scheduled_one():
@@ -486,6 +631,15 @@ def losses_read_late(monkeypatch):
         self.immediate = False
 
     monkeypatch.setattr(training._Run, "place", late)
+
+
+def test_rates_read_late_are_those_of_their_steps(losses_read_late):
+    rates = {"lr": 1.0, "schedule": lambda step: 0.5**step}
+    history = dlp.fit(linear(), mse, batches_of(data(), 8), epochs=1, **rates)
+    assert list(history.lr) == [1, 0.5, 0.25, 0.125, 0.0625]
+    with pytest.raises(NonFiniteLoss, match=r"nan at step 4 with learning rate 0\.125") as caught:
+        dlp.fit(linear(), bad_from(4), batches_of(data(), 8), epochs=2, **rates)
+    assert caught.value.lr == 0.125 and list(caught.value.history.lr) == [1, 0.5, 0.25]
 
 
 def test_losses_read_late_are_the_same(losses_read_late, monkeypatch):
@@ -520,11 +674,31 @@ def test_first_bad_step_is_found_late_and_no_checkpoint_holds_it(losses_read_lat
 
 @pytest.mark.filterwarnings("ignore:CUDA is not available")
 def test_scaled_gradients_are_unscaled_before_clipping_and_stepping(monkeypatch):
-    monkeypatch.setattr(training, "_dtype", lambda *a: torch.float16)
+    monkeypatch.setattr(training, "dtype_for", lambda *a: torch.float16)
     batches, ours, theirs = batches_of(data(), 8), linear(), linear()
     dlp.fit(ours, mse, batches, epochs=2, accumulate=2, clip=0.3, optimizer=sgd)
     by_hand(theirs, batches, sgd(theirs.parameters()), epochs=2, clip=0.3, groups=[2, 2, 1])
     torch.testing.assert_close(ours.weight, theirs.weight, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+def test_in_fp16_an_overflow_is_skipped_and_a_gradient_that_never_fits_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "dtype_for", lambda *a: torch.float16)
+    good, path = without_a_slope(2), tmp_path / "run.pt"
+    calls, model, kept = [], noisy_net(), []
+
+    def once(model, batch):
+        calls.append(1)
+        return without_a_slope(1)(model, batch) if len(calls) == 2 else mse(model, batch)
+
+    def keep(step, model, history):
+        kept.append(model[0].weight.detach().clone())
+
+    history = dlp.fit(model, once, batches_of(data(), 8), epochs=1, callbacks=[keep])
+    assert history.steps == 5 and torch.equal(kept[0], kept[1]) and not torch.equal(kept[1], kept[2])
+    with pytest.raises(NonFiniteLoss, match=r"the gradient .*is not finite at step 4\d "):
+        dlp.fit(model, good, batches_of(data(), 8), steps=90, checkpoint=path)
+    assert all(value.isfinite().all() for value in torch.load(path, weights_only=True)["model"].values())
 
 
 def test_precision_follows_the_gpu_and_is_refused_elsewhere(monkeypatch):
@@ -533,10 +707,10 @@ def test_precision_follows_the_gpu_and_is_refused_elsewhere(monkeypatch):
         monkeypatch.setattr(
             torch.cuda, "is_bf16_supported", lambda including_emulation, native=native: native
         )
-        assert training._dtype("auto", cuda, "no") is expected
-    assert training._dtype("auto", cuda, "bf16") is torch.bfloat16  # as `accelerate launch` was told
-    assert training._dtype("fp32", cuda, "no") is None
-    assert training._dtype("auto", cpu, "fp16") is None
+        assert _arguments.dtype_for("auto", cuda, "no") is expected
+    assert _arguments.dtype_for("auto", cuda, "bf16") is torch.bfloat16  # as `accelerate launch` was told
+    assert _arguments.dtype_for("fp32", cuda, "no") is None
+    assert _arguments.dtype_for("auto", cpu, "fp16") is None
     with pytest.raises(ValueError, match="'bf16' needs a cuda device, this run is on cpu"):
         dlp.fit(linear(), mse, batches_of(data(), 8), epochs=1, precision="bf16")
     with pytest.raises(ValueError, match="precision is 'half'; choose 'auto'"):
@@ -638,6 +812,94 @@ def test_learning_rate_of_the_new_call_counts(tmp_path):
         tmp_path / "run.pt", **(kwargs | {"steps": 4, "optimizer": lambda p: torch.optim.SGD(p, 0.01)})
     )
     assert list(slower[1].lr) == [0.05, 0.05, 0.01, 0.01]
+
+
+def test_what_the_call_asks_for_counts_and_one_sentence_says_what_differs(tmp_path, capsys):
+    path, batches, groups = tmp_path / "run.pt", batches_of(data(), 8), []
+
+    def run(epochs, **kwargs):
+        def look(step, model, history):
+            groups.append(optimizer.param_groups)
+
+        model = linear()
+        optimizer = torch.optim.AdamW(model.parameters(), **kwargs)
+        history = dlp.fit(model, mse, batches, epochs=epochs, schedule="cosine", optimizer=optimizer,
+                          checkpoint=path, callbacks=[look])  # fmt: skip
+        return history, capsys.readouterr().out.strip()
+
+    _, told = run(2, lr=0.1, weight_decay=0.01)
+    assert told == ""
+    assert run(2, lr=0.1, weight_decay=0.01)[1] == f"Going on from {path}, written after step 10."
+    groups.clear()
+    history, told = run(4, lr=0.1, weight_decay=0.3, betas=(0.5, 0.9))
+    assert [(group["weight_decay"], group["betas"]) for (group,) in groups] == [(0.3, (0.5, 0.9))] * 10
+    np.testing.assert_allclose(history.lr[9:11], [0.05 * (1 + math.cos(0.9 * math.pi)), 0.05])
+    assert told == (
+        f"Going on from {path}, written after step 10. Where this call differs from the file, the call decides: "
+        "schedule was cosine over 10 steps and is cosine over 20 steps; betas was (0.9, 0.999) and is (0.5, 0.9); "
+        "weight_decay was 0.01 and is 0.3; the next learning rate is 0.05 after 0.00245."
+    )
+
+
+def test_going_on_for_longer_at_a_constant_rate_differs_in_nothing(tmp_path, capsys):
+    path, batches = tmp_path / "run.pt", batches_of(data(), 8)
+    for epochs in (1, 2):
+        dlp.fit(linear(), mse, batches, epochs=epochs, checkpoint=path)
+    assert capsys.readouterr().out.strip() == f"Going on from {path}, written after step 5."
+    dlp.fit(linear(), mse, batches, epochs=3, checkpoint=path, clip=1.0, warmup=2, lr=0.5)
+    told = capsys.readouterr().out
+    for part in ("clip was None and is 1.0", "warmup was 0 and is 2", "lr was 0.001 and is 0.5"):
+        assert part in told
+    assert (
+        "the next learning rate is 0.5 after 0.001" in told and "schedule" not in told and "eps" not in told
+    )
+
+
+def test_progress_that_an_optimizer_keeps_among_its_options_is_taken_from_the_file(tmp_path):
+    class Counting(torch.optim.SGD):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                group["taken"] = group.get("taken", 0) + 1
+            return super().step(closure)
+
+    for epochs in (1, 2):
+        model = linear()
+        optimizer = Counting(model.parameters(), lr=0.01)
+        optimizer.param_groups[0]["taken"] = 0
+        dlp.fit(
+            model,
+            mse,
+            batches_of(data(), 8),
+            epochs=epochs,
+            optimizer=optimizer,
+            checkpoint=tmp_path / "a.pt",
+        )
+        assert optimizer.param_groups[0]["taken"] == 5 * epochs
+
+
+def test_each_group_of_parameters_is_named(tmp_path, capsys):
+    def run(epochs, decay):
+        model = linear()
+        groups = [{"params": [model.weight], "weight_decay": decay}, {"params": [model.bias]}]
+        dlp.fit(model, mse, batches_of(data(), 8), epochs=epochs, optimizer=torch.optim.SGD(groups, lr=0.1),
+                checkpoint=tmp_path / "a.pt")  # fmt: skip
+        return capsys.readouterr().out
+
+    run(1, 0.0)
+    assert "the call decides: weight_decay of group 0 was 0.0 and is 0.5; the next" in run(2, 0.5)
+
+
+def test_files_go_into_folders_that_do_not_exist_yet_and_to_the_home_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    dlp.fit(linear(), mse, batches_of(data(), 8), epochs=1, checkpoint="~/runs/first/a.pt")
+    assert (tmp_path / "home" / "runs" / "first" / "a.pt").is_file()
+    assert dlp.fit(linear(), mse, batches_of(data(), 8), epochs=2, checkpoint="~/runs/first/a.pt").steps == 10
+    model = linear()
+    assert save_weights(model, "~/new/w.safetensors") == tmp_path / "home" / "new" / "w.safetensors"
+    assert same(dlp.load_weights(nn.Linear(5, 1), "~/new/w.safetensors"), model)
+    assert os.listdir(tmp_path) == ["home"]
 
 
 def test_a_write_that_fails_leaves_the_old_checkpoint_and_no_scrap(tmp_path, monkeypatch):
@@ -1114,6 +1376,13 @@ def test_names_without_suffix_are_the_books_own(tmp_path, monkeypatch):
     monkeypatch.setattr(_files, "WEIGHTS", tmp_path)
     model = linear()
     assert save_weights(model, "small") == tmp_path / "small.safetensors"
+    assert same(dlp.load_weights(nn.Linear(5, 1), "small"), model)
+    with pytest.raises(
+        ValueError, match=r"'small' names weights that come with the book, .*; give a path of your"
+    ):
+        save_weights(nn.Linear(5, 1), "small")
+    with pytest.raises(ValueError, match="are not overwritten"):
+        save_weights(nn.Linear(5, 1), tmp_path / "small.safetensors")
     assert same(dlp.load_weights(nn.Linear(5, 1), "small"), model)
     with pytest.raises(FileNotFoundError, match=r"no weights at .*large.safetensors; names .*: small"):
         dlp.load_weights(model, "large")

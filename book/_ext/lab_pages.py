@@ -12,7 +12,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 TOOL_LINE = re.compile(r"(?:#\| ?export|# ?NBVAL_\w+|# ?@title\b.*)")
-LABEL = re.compile(r"(?<![\w/#\"'=-])eq-[a-z0-9]+(?:-[a-z0-9]+)+")
+# In brackets already: the number needs none of its own.
+LABEL = re.compile(r"(?<![\w/#\"'=-])(?:(eq-[a-z0-9]+(?:-[a-z0-9]+)+)|\((eq-[a-z0-9]+(?:-[a-z0-9]+)+)\))")
 
 
 def shown(code: str) -> str:
@@ -66,9 +67,9 @@ def _number_labels(app: Sphinx, pagename: str, templatename: str, context: dict,
     known = numbers(app)
 
     def link(match):
-        label = match[0]
+        label = match[1] or match[2]
         if label not in known:
-            return label
+            return match[0]
         docname, number = known[label]
         uri = app.builder.get_relative_uri(pagename, docname)
         return f'<a class="dlp-number" href="{uri}#equation-{label}" title="{label}">({number})</a>'

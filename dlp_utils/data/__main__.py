@@ -16,6 +16,8 @@ def main(arguments=None):
         "--chapter", metavar="STEM", help="only those of one chapter, such as backpropagation"
     )
     options = parser.parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # a file may have an encoding without ✓, ✗ or …
+        sys.stdout.reconfigure(errors="replace")
     try:
         chosen = datasets(options.chapter)
     except ValueError as error:

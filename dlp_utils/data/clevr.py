@@ -399,7 +399,7 @@ def write_folder(path, n, size=64, seed=0):
     pictures in iclevr/. FileExistsError if `path` holds anything: an existing folder is never changed.
     """
     _check(n, "train", size)
-    path = Path(path)
+    path = Path(path).expanduser()
     partial = path.with_name(path.name + ".partial")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path} is there and not an empty folder: name a new folder.")

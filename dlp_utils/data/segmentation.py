@@ -57,8 +57,8 @@ def nuclei():
 
 
 def _fetch_nuclei():
-    # No stand-in is named: the generated pets need photographs, which cannot be had without a network either.
-    return fetch.from_package("stardist", "0.9.2", members=_NUCLEI).values()
+    stand_in = "segmentation.generated_pets()"  # its photographs come with scikit-image, which is installed
+    return fetch.from_package("stardist", "0.9.2", members=_NUCLEI, stand_in=stand_in).values()
 
 
 # --- generated pets ------------------------------------------------------------------------------------
@@ -261,6 +261,7 @@ def oxford_pets(part, root="oxford", size=256):
 
     if part not in PARTS:
         raise ValueError(f"no part {part!r} of Oxford-IIIT Pet; there are {', '.join(PARTS)}.")
+    root = Path(root).expanduser()
     try:
         OxfordIIITPet(
             root, split="test" if part == "test" else "trainval", target_types="segmentation", download=True
@@ -270,7 +271,7 @@ def oxford_pets(part, root="oxford", size=256):
             f"Oxford-IIIT Pet cannot be downloaded to {root} ({error}): try again with a network, read the "
             "lab's folder with segmentation.read_folder, or take segmentation.generated_pets."
         ) from error
-    return read_folder(Path(root) / "oxford-iiit-pet", part, size)
+    return read_folder(root / "oxford-iiit-pet", part, size)
 
 
 def originals(size=256, folder=None, download=None, root="oxford"):
@@ -310,6 +311,11 @@ DATASETS = (
         _fetch_photographs,
     ),
     Dataset(
-        "generated pets", "segmentation", "CC0-1.0", "dlp_utils.data.segmentation.generated_pets (generated)"
+        "generated pets",
+        "segmentation",
+        "CC0-1.0",
+        "dlp_utils.data.segmentation.generated_pets (generated)",
+        megabytes=13.7,
+        fetch=_fetch_photographs,  # without them none can be drawn
     ),
 )

@@ -167,7 +167,9 @@ def mlp(sizes, activation, seed=0):
 
 # %%
 class SGD:
-    """Gradient descent with momentum: v ← μ v + g, θ ← θ - lr v, in place."""
+    """(Stochastic) gradient descent with momentum, in place:
+    v ← μ v + g, θ ← θ - lr v.
+    """
 
     def __init__(self, lr, momentum=0.0):
         self.lr, self.momentum, self.velocity = lr, momentum, None

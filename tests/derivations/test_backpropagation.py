@@ -50,6 +50,12 @@ def test_a_small_step_lowers_the_loss_by_rate_times_squared_gradient():
     assert (w - 0.1 * slope - 3) ** 2 == pytest.approx(2.56)
     assert w - 1.1 * slope == pytest.approx(5.4)
 
+    # The first step of the ten minutes, on the loss of the graph.
+    def graph(w):
+        return (3 * w + 1 - 4) ** 2 + w**2
+
+    assert graph(2.0) == 13 and graph(2 - 0.01 * 22) == pytest.approx(8.644)
+
 
 @verifies("eq-backpropagation-affine")
 def test_two_affine_maps_are_one():

@@ -1471,7 +1471,7 @@ def test_bias_grows_with_the_square_of_the_features():
 # --- steps on the way that are numbered --------------------------------------
 
 
-@verifies("eq-inpainting-trace")
+@verifies("eq-inpainting-second-order")
 def test_trace_of_the_root_to_second_order():
     values = np.array([0.4, 1.0, 2.5])
     sums = values[:, None] + values

@@ -108,6 +108,12 @@ def shifted_by_mean(z):
         return e / e.sum(axis=-1, keepdims=True)
 
 
+def shifted_by_size(z):
+    with np.errstate(all="ignore"):
+        e = np.exp(z - np.abs(z).max(axis=-1, keepdims=True))
+        return e / e.sum(axis=-1, keepdims=True)
+
+
 def naive_bce(z, y):
     with np.errstate(all="ignore"):
         p = 1 / (1 + np.exp(-z))
@@ -167,6 +173,8 @@ WRONG = {
     "backprop-engine": [
         (lambda a: float(np.tanh(a.data)), "Return Value"),
         (lambda a: Value(np.tanh(a.data)), "`parents`"),
+        (lambda a: Value(np.tanh(a.data), 1 - np.tanh(a.data) ** 2), "come before the partials"),
+        (lambda a: Value(np.tanh(a.data), (1 - np.tanh(a.data) ** 2,), (a,)), "which of the two are numbers"),
         (lambda a: Value(np.tanh(a.data), (a), (1 - np.tanh(a.data) ** 2)), "needs its comma"),
         (lambda a: Value(np.tanh(a.data), (a,), (1 - a.data**2,)), "squared the input"),
         (
@@ -184,7 +192,12 @@ WRONG = {
         (lambda a: Value(np.tanh(a.data), (a,), (1 - abs(np.tanh(a.data)),)), ""),
     ],
     "backprop-depth": [(9, "3.8e-6"), (20, "1/4"), (11, "k hidden layers")],
-    "backprop-plateau": [(1.0, "which sign"), (-2, "slope of log"), (-0.5, "slope of log")],
+    "backprop-plateau": [
+        (1.0, "which sign"),
+        (-2, "slope of log"),
+        (-0.5, "slope of log"),
+        (-1.3, "slope of log"),
+    ],
     "backprop-conv": [
         (lambda dy, x, w: convolution(dy, x, w, flip=True), "flipped"),
         (lambda dy, x, w: convolution(dy, x, w, scale=1 / len(x)), "sums over the batch"),
@@ -212,6 +225,8 @@ WRONG = {
             "the last axis is axis=-1",
         ),
         (lambda z: softmax(z.T).T, "Over which axis"),
+        (lambda z: np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True), "exp(1000) overflows"),
+        (shifted_by_size, "not the largest absolute"),
         (shifted_by_mean, "The mean is not enough"),
         (lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), "axis=-1"),
         (

@@ -134,6 +134,7 @@ def test_solutions_are_closed_and_open_on_a_click(fresh, name):
     shown = f"all => all.map(e => e.querySelector({inside!r}).checkVisibility({{opacityProperty: true}}))"
     assert not any(solutions.evaluate_all(shown))
     solutions.first.locator("button, summary").first.click()  # one as a reader would, the others at once
+    page.wait_for_timeout(300)
     assert solutions.evaluate_all(shown) == [True] + [False] * (exercises - 1)
     solutions.evaluate_all("all => all.slice(1).forEach(e => e.querySelector('button, summary').click())")
     page.wait_for_timeout(300)
