@@ -14,7 +14,7 @@ NBVAL := --nbval-lax --nbval-kernel-name=python3 --nbval-sanitize-with notebooks
 ONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: help book lab test check lint unit nbval site notebooks export address weights study verified chapter figures bench gpu lock serve clean
+.PHONY: help book lab test check lint unit nbval site notebooks export address weights study verified chapter figures bench gpu oldest newest lock serve clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -87,6 +87,12 @@ bench: $(READY)  ## measure fit's overhead per step, import time and page weight
 
 gpu: $(READY)    ## check a CUDA machine: models, resume, notebooks, within 8 minutes (STEM=… for one part)
 	$(PY) tools/gpu.py $(if $(STEM),--only $(STEM))
+
+oldest:          ## try the oldest packages that pyproject.toml allows, in .venv-oldest (PYTHON=python3.12)
+	$(PYTHON) tools/versions.py oldest
+
+newest:          ## try the newest packages, in .venv-newest (PYTHON=python3.12)
+	$(PYTHON) tools/versions.py newest
 
 lock: $(READY)   ## pin anew what requirements.in asks for, for every Python and system
 	$(PY) -m pip install --quiet uv

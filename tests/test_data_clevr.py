@@ -471,7 +471,9 @@ def test_what_is_missing_of_a_folder_is_said(folder):
     with pytest.raises(ValueError, match=r"size must be a whole number, at least 1, got 0"):
         clevr.read_folder(folder, size=0)
     (folder / "iclevr").rename(folder / "pictures")
-    with pytest.raises(FileNotFoundError, match=r"the folder iclevr is missing in .*: unpack the pictures"):
+    with pytest.raises(
+        FileNotFoundError, match=r"iclevr is missing in .*: give the folder that holds iclevr"
+    ):
         clevr.read_folder(folder)
 
 

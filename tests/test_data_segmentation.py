@@ -323,6 +323,39 @@ def test_torchvision_s_download_is_read_as_the_folder(folder, tmp_path, monkeypa
         segmentation.oxford_pets("train", root)
 
 
+def test_the_original_comes_by_default_at_the_gpu_profile_alone(folder, tmp_path, monkeypatch, capsys):
+    import torchvision.datasets
+
+    asked = []
+    monkeypatch.setattr(torchvision.datasets, "OxfordIIITPet", lambda root, **_: asked.append(root))
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "oxford-iiit-pet").symlink_to(folder)
+    monkeypatch.setenv("DLP_PROFILE", "cpu")
+    assert segmentation.originals(root=root) is None and not asked
+    found = segmentation.originals(size=16, folder=folder)  # given, it is read at every profile
+    assert {part: len(pets) for part, pets in found.items()} == {"train": 20, "validation": 3, "test": 4}
+    assert len(segmentation.originals(16, download=True, root=root)) == 3 and len(asked) == 3
+    monkeypatch.setenv("DLP_PROFILE", "gpu")
+    assert [len(pets) for pets in segmentation.originals(16, root=root).values()] == [20, 3, 4]
+    assert segmentation.originals(download=False, root=root) is None
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [OSError("no route to host"), RuntimeError("corrupted"), EOFError("cut")])
+def test_without_the_original_one_line_says_what_serves(tmp_path, monkeypatch, capsys, error):
+    import torchvision.datasets
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torchvision.datasets, "OxfordIIITPet", fail)
+    monkeypatch.setenv("DLP_PROFILE", "gpu")
+    assert segmentation.originals(root=tmp_path) is None
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Generated pets take the place of the original.") and str(error) in line
+
+
 def test_the_data_sets_are_listed():
     sets = {entry.name: entry for entry in data.datasets("segmentation")}
     assert set(sets) == {"nuclei", "photographs behind the generated pets", "generated pets"}

@@ -5,12 +5,10 @@ is in it. Pictures are uint8 (3, size, size). In a mask True says that the pixel
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from . import Dataset
+from . import Dataset, _pictures
 
 PARTS = ("train", "validation", "test")
 PATTERNS = ("solid", "tabby", "tuxedo", "patches", "points")
@@ -305,14 +303,14 @@ def read_folder(path, part, size=64):
     """Return the pictures of one part of the lab's folder, uint8 (n, 3, size, size), in the order of their names.
 
     path: holds the folders `train` and `val` of PNG or JPEG pictures (part "validation" is `val`). A picture of
-    another size is resized. FileNotFoundError for what is missing, ValueError for what is no picture.
+    another size is resized, the file's EXIF orientation applied. Errors are those of `_pictures`.
     """
     names = {"train": "train", "validation": "val"}
     if part not in names:
         raise ValueError(
             f"no part {part!r} of whole pictures; there are {', '.join(names)}; see read_masked."
         )
-    return np.stack([_pixels(file, size, "RGB") for file in _pictures(Path(path).expanduser(), names[part])])
+    return np.stack([_pictures.rgb(_pictures.upright(file), size) for file in _found(path, names[part])])
 
 
 def read_masked(path, size=64, pictures="masked", masks="masks"):
@@ -320,39 +318,25 @@ def read_masked(path, size=64, pictures="masked", masks="masks"):
     size), True where a pixel is missing.
 
     pictures, masks: the two folders in `path`; a picture and its mask have the same name but for the ending. In the
-    files of masks black is missing, white is there. FileNotFoundError or ValueError as `read_folder`.
+    files of masks black is missing, white is there; a mask of values 0 and 1, one in the alpha channel, and one that
+    hides everything are refused.
     """
-    path = Path(path).expanduser()
-    shown, hidden = _pictures(path, pictures), {file.stem: file for file in _pictures(path, masks)}
+    shown, hidden = _found(path, pictures), {file.stem: file for file in _found(path, masks)}
     lost = [file.name for file in shown if file.stem not in hidden]
     if lost:
         raise FileNotFoundError(
             f"{pictures}/{lost[0]} has no mask of its name in {masks}: copy the folder anew."
         )
-    images = np.stack([_pixels(file, size, "RGB") for file in shown])
-    return images, np.stack([_pixels(hidden[file.stem], size, "L")[0] < 128 for file in shown])
+    images = np.stack([_pictures.rgb(_pictures.upright(file), size) for file in shown])
+    return images, np.stack([_pictures.mask(hidden[file.stem], size, along=file) for file in shown])
 
 
-def _pictures(path, name):
-    folder = path / name
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{name} is missing in {path}: give the folder that holds it.")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in (".png", ".jpg", ".jpeg"))
+def _found(path, name):
+    folder = _pictures.folder(path, name)
+    files = _pictures.listed(folder)
     if not files:
-        raise FileNotFoundError(f"{folder} holds no PNG or JPEG picture.")
+        raise FileNotFoundError(f"{folder} holds no PNG or JPEG picture: copy the pictures there.")
     return files
-
-
-def _pixels(file, size, mode):
-    try:
-        with Image.open(file) as image:
-            image = image.convert(mode)
-            how = Image.NEAREST if mode == "L" else Image.BILINEAR
-            image = image if image.size == (size, size) else image.resize((size, size), how)
-            pixels = np.array(image)
-    except OSError as error:
-        raise ValueError(f"{file.name} cannot be read as a picture ({error}): copy it anew.") from error
-    return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
 
 
 DATASETS = (

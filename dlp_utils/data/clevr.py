@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import Dataset
+from . import Dataset, _pictures
 
 PARTS = ("train", "validation", "test")
 SHAPES = ("cube", "sphere", "cylinder")
@@ -428,14 +428,12 @@ def read_folder(path, size=64):
     """Return the training pictures of the lab's folder as `Scenes`, in the order of their names.
 
     path: holds train.json, {file: [labels]}, and the pictures in iclevr/, RGB or RGBA, which are resized. A picture
-    without labels in train.json is left out. FileNotFoundError for what is missing, ValueError for what is wrong.
+    without labels in train.json is left out. Errors are those of `_pictures`.
     """
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
         raise ValueError(f"size must be a whole number, at least 1, got {size!r}")
     content = _json(path, "train")
-    folder = Path(path).expanduser() / "iclevr"
-    if not folder.is_dir():
-        raise FileNotFoundError(f"the folder iclevr is missing in {path}: unpack the pictures there.")
+    folder = _pictures.folder(path, "iclevr")
     if not isinstance(content, dict):
         raise ValueError("train.json holds no {file: [labels]}: copy it anew.")
     if not content:
@@ -447,7 +445,7 @@ def read_folder(path, size=64):
             raise FileNotFoundError(f"{file} stands in train.json and is missing in {folder}: copy it anew.")
     images = np.empty((len(files), 3, size, size), np.uint8)
     for image, file in zip(images, files, strict=True):
-        image[:] = _pixels(folder / file, size)
+        image[:] = _pictures.rgb(_pictures.upright(folder / file), size)
     return Scenes(images, multi_hot([content[file] for file in files]))
 
 
@@ -462,16 +460,10 @@ def read_lists(path, name="test"):
 
 
 def _json(path, name):
-    path = Path(path).expanduser()
-    if not path.is_dir():
-        raise FileNotFoundError(f"there is no folder {path}: give the folder that holds {name}.json.")
-    file = path / f"{name}.json"
+    file = _pictures.folder(path, holds=f"{name}.json") / f"{name}.json"
     if not file.is_file():
         raise FileNotFoundError(f"{name}.json is missing in {path}: give the folder that holds it.")
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{name}.json cannot be read as JSON ({error}): copy it anew.") from error
+    return _pictures.read_json(file)
 
 
 def _known(row, where):
@@ -480,16 +472,6 @@ def _known(row, where):
     for name in row:
         if name not in LABELS:
             raise ValueError(f"{where} has the unknown label {name!r}; {_near(name)}.")
-
-
-def _pixels(file, size):
-    try:
-        with Image.open(file) as image:
-            image = image.convert("RGB")
-            image = image if image.size == (size, size) else image.resize((size, size), Image.BILINEAR)
-            return np.array(image).transpose(2, 0, 1)
-    except OSError as error:
-        raise ValueError(f"{file.name} cannot be read as a picture ({error}): copy it anew.") from error
 
 
 DATASETS = (

@@ -326,7 +326,8 @@ def read_folder(path, part):
         if not folder.is_dir():
             raise FileNotFoundError(f"{part}/{kind} is missing in {path}: give the folder that holds {part}.")
         # Listing a folder gives names in any order, and text puts s10 before s2: the key sorts, not the name.
-        found[kind] = {_session_key(file): file for file in folder.glob("*.npy")}
+        files = [file for file in folder.glob("*.npy") if file.name[0] != "."]  # macOS leaves ._s1T.npy
+        found[kind] = {_session_key(file): file for file in files}
     for kind, other in (("features", "labels"), ("labels", "features")):
         alone = sorted(found[kind].keys() - found[other].keys())
         if alone:

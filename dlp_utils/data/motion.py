@@ -5,7 +5,6 @@ and are called so. `read_folder` reads the course lab's folder of real video in 
 Lengths in meters, y up. Pictures are uint8 (T, 3, 32, 64), channels first: height 32, width 64.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import Dataset, fetch
+from . import Dataset, _pictures, fetch
 
 HEIGHT, WIDTH, FPS = 32, 64, 30
 # The figure: name, parent, offset of the joint from the parent's joint. The numbers are those of the package's
@@ -116,7 +115,7 @@ def read_clip(path, fps=FPS):
     """
     path = Path(path).expanduser()
     try:
-        rows = np.array(json.loads(path.read_text(encoding="utf-8"))["Frames"], dtype=float)
+        rows = np.array(_pictures.read_json(path)["Frames"], dtype=float)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path.name} is not a motion file with equally long Frames ({error}).") from None
     if rows.ndim != 2 or rows.shape[1] != 44 or len(rows) < 2:
@@ -611,21 +610,16 @@ def read_folder(path, part):
 
     `train/train_img/{n}.png` with `train/train_label/{n}.png`, `val/val_img`, `val/val_label`, and for test
     `test/test_img/{i}/0.png` with `test/test_label/{i}/{n}.png`: there `frames` holds the first frame alone. Pictures
-    of another size are reduced to 32 × 64; hidden is empty. FileNotFoundError for what is missing; ValueError for a
+    of another size are reduced to 32 × 64; hidden is empty. Errors are those of `_pictures`, and ValueError for a
     name that is no number, a gap in the numbers, or a picture that is not twice as wide as high.
     """
     if part not in FOLDERS:
         raise ValueError(f"no part {part!r}; there are {', '.join(FOLDERS)}.")
     short = FOLDERS[part]
-    images, labels = (Path(path).expanduser() / short / f"{short}_{kind}" for kind in ("img", "label"))
-    for folder in (images, labels):
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"{short}/{folder.name} is missing in {path}: give the folder that holds {short}."
-            )
+    images, labels = (_pictures.folder(path, short, f"{short}_{kind}") for kind in ("img", "label"))
     if part != "test":
         return [_read_video(images, labels, f"{short}", same=True)]
-    numbers = _numbered([folder for folder in images.iterdir() if folder.is_dir()], images)
+    numbers = _numbered([each for each in images.iterdir() if each.is_dir() and each.name[0] != "."], images)
     if not numbers:
         raise FileNotFoundError(f"{short}/{images.name} holds no folder of a sequence, 0, 1, 2, …")
     for name in (folder.name for folder in numbers):
@@ -645,7 +639,7 @@ def _numbered(files, folder):
 
 
 def _read_video(images, labels, name, same):
-    frames, poses = (_numbered(list(folder.glob("*.png")), folder) for folder in (images, labels))
+    frames, poses = (_numbered(_pictures.listed(folder, (".png",)), folder) for folder in (images, labels))
     for found, folder in ((frames, images), (poses, labels)):
         numbers = [int(file.stem) for file in found]
         if not numbers:
@@ -663,21 +657,13 @@ def _read_video(images, labels, name, same):
 
 
 def _read_picture(file):
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            image = image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file.parent.name}/{file.name} cannot be read as a picture ({error}).") from None
+    image = _pictures.upright(file)
     if image.width != 2 * image.height:
         raise ValueError(
             f"{file.parent.name}/{file.name} is {image.height} high and {image.width} wide; twice as wide as high "
             f"is needed, such as {HEIGHT} × {WIDTH}."
         )
-    if image.size != (WIDTH, HEIGHT):
-        image = image.resize((WIDTH, HEIGHT), Image.BILINEAR)
-    return np.asarray(image).transpose(2, 0, 1)
+    return _pictures.rgb(image, (WIDTH, HEIGHT))
 
 
 def write_folder(path, part, videos):

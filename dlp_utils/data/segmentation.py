@@ -5,13 +5,15 @@ Images are uint8 (3, H, W), but for the microscope's. A trimap has the labels of
 """
 
 import re
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from . import Dataset, _pets, fetch
+from ..device import profile
+from . import Dataset, _pets, _pictures, fetch
 
 PARTS = ("train", "validation", "test")
 LAB_SIZES = {"train": 3312, "validation": 368, "test": 3669}  # of the original
@@ -189,23 +191,29 @@ class OxfordPets:
         import torch
 
         image_file, trimap_file = self.files[index]
-        with Image.open(image_file) as image, Image.open(trimap_file) as trimap:
-            if image.size != trimap.size:
-                raise ValueError(
-                    f"{Path(image_file).name} has {image.size} pixels and its trimap {trimap.size}: "
-                    "the two do not belong together; copy both anew."
-                )
-            if trimap.mode not in ("L", "P"):
-                raise ValueError(f"{Path(trimap_file).name} is no trimap: its mode is {trimap.mode}, not L.")
-            square = (self.size, self.size)
-            # The reducing filter of Pillow averages over all pixels that a smaller one stands for.
-            pixels = np.array(image.convert("RGB").resize(square, Image.BILINEAR))
-            labels = np.array(trimap.resize(square, Image.NEAREST))
+        image, trimap = _pictures.upright(image_file), _pictures.upright(trimap_file, along=image_file)
+        if image.size != trimap.size:
+            raise ValueError(
+                f"{image_file.name} has {image.size} pixels and its trimap {trimap.size}: "
+                "the two do not belong together; copy both anew."
+            )
+        if trimap.mode not in ("L", "P"):
+            raise ValueError(
+                f"{trimap_file.name} is no trimap: its mode is {trimap.mode}, not L. Save it as gray with the "
+                "labels 1, 2 and 3."
+            )
+        labels = np.array(trimap.resize((self.size, self.size), Image.NEAREST))
+        if not labels.all():  # 0 is no label: this is a mask
+            raise ValueError(
+                f"{trimap_file.name} has the values {', '.join(map(str, np.unique(labels)[:3]))}: that is a mask and "
+                "no trimap. Save it with the labels 1 animal, 2 background, 3 border."
+            )
         try:
             mask = foreground(labels)
         except ValueError as error:
-            raise ValueError(f"{Path(trimap_file).name}: {error}") from None
-        return torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(mask)[None]
+            raise ValueError(f"{trimap_file.name}: {error}") from None
+        # The reducing filter of Pillow averages over all pixels that a smaller one stands for.
+        return torch.from_numpy(_pictures.rgb(image, self.size)), torch.from_numpy(mask)[None]
 
 
 def read_folder(path, part, size=256):
@@ -213,37 +221,38 @@ def read_folder(path, part, size=256):
 
     path: holds `images/*.jpg`, `annotations/trainval.txt`, `annotations/test.txt`, `annotations/trimaps/*.png`.
     part: "test" is test.txt; of trainval.txt each tenth line, the first included, is "validation", the others
-    "train": 3669, 368 and 3312 pictures of the original. FileNotFoundError for what is missing, ValueError for a
-    list that is empty or not of this form.
+    "train": 3669, 368 and 3312 pictures of the original. Errors are those of `_pictures`, and ValueError for a
+    list that is not of this form or too short for the part.
     """
     if part not in PARTS:
         raise ValueError(f"no part {part!r} of Oxford-IIIT Pet; there are {', '.join(PARTS)}.")
-    path = Path(path).expanduser()
-    listed = path / "annotations" / ("test.txt" if part == "test" else "trainval.txt")
-    for needed in (path / "images", listed, path / "annotations" / "trimaps"):
-        if not needed.exists():
-            raise FileNotFoundError(
-                f"{needed.relative_to(path).as_posix()} is missing in {path}: give the folder that holds "
-                "images and annotations."
-            )
-    lines = [line.split() for line in listed.read_text(encoding="utf-8").splitlines()]
-    lines = [line for line in lines if line and not line[0].startswith("#")]
-    bad = [line for line in lines if len(line) != 4 or not re.fullmatch(r"[\w.-]+", line[0])]
-    if bad or not lines:
-        what = f"the line {' '.join(bad[0])!r}" if bad else "no line"
+    images, trimaps = _pictures.folder(path, "images"), _pictures.folder(path, "annotations", "trimaps")
+    listed = trimaps.parent / ("test.txt" if part == "test" else "trainval.txt")
+    if not listed.is_file():
+        raise FileNotFoundError(
+            f"annotations/{listed.name} is missing in {path}: give the folder that holds images and annotations."
+        )
+    lines = [line.strip() for line in _pictures.read_text(listed).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    # The name may hold spaces, but neither a path nor a leading dot.
+    matches = [re.fullmatch(r"([^\s./\\:][^/\\:]*?)((\s+\d+){3})", line) for line in lines]
+    if not lines or None in matches:
+        what = f"the line {lines[matches.index(None)]!r}" if lines else "no line"
         raise ValueError(f"{listed.name} holds {what}; expected are lines like 'Abyssinian_100 1 1 1'.")
-    names = [line[0] for line in lines]
+    names = [match[1] for match in matches]
     if part != "test":
         names = [name for i, name in enumerate(names) if (i % 10 == 0) == (part == "validation")]
-    files = []
+    if not names:
+        raise ValueError(
+            f"{listed.name} lists {len(lines)} picture, which is for validation: {part} needs two lines or more."
+        )
+    kinds = (images, (".jpg", ".jpeg")), (trimaps, (".png",))
+    found = [{file.stem: file for file in _pictures.listed(*kind)} for kind in kinds]
     for name in names:
-        pair = path / "images" / f"{name}.jpg", path / "annotations" / "trimaps" / f"{name}.png"
-        for file in pair:
-            if not file.is_file():
-                lost = file.relative_to(path).as_posix()
+        for here, lost in zip(found, (f"images/{name}.jpg", f"annotations/trimaps/{name}.png"), strict=True):
+            if name not in here:
                 raise FileNotFoundError(f"{lost} is listed in {listed.name} and missing in {path}.")
-        files.append(pair)
-    return OxfordPets(tuple(files), size)
+    return OxfordPets(tuple((found[0][name], found[1][name]) for name in names), size)
 
 
 def oxford_pets(part, root="oxford", size=256):
@@ -257,12 +266,29 @@ def oxford_pets(part, root="oxford", size=256):
         OxfordIIITPet(
             root, split="test" if part == "test" else "trainval", target_types="segmentation", download=True
         )
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
         raise fetch.FetchError(
             f"Oxford-IIIT Pet cannot be downloaded to {root} ({error}): try again with a network, read the "
             "lab's folder with segmentation.read_folder, or take segmentation.generated_pets."
         ) from error
     return read_folder(root / "oxford-iiit-pet", part, size)
+
+
+def originals(size=256, folder=None, download=None, root="oxford"):
+    """Return {part: OxfordPets} of the original's three parts, or None: then the generated pets serve.
+
+    folder: the lab's folder, which is read where it is given. download: whether `oxford_pets` is tried without one;
+    by default at the gpu profile alone. A download that fails is no error: one printed line says so.
+    """
+    if folder:
+        return {part: read_folder(folder, part, size) for part in PARTS}
+    if not (profile() == "gpu" if download is None else download):
+        return None
+    try:
+        return {part: oxford_pets(part, root, size) for part in PARTS}
+    except fetch.FetchError as error:
+        print(f"Generated pets take the place of the original. {error}")
+        return None
 
 
 DATASETS = (
