@@ -641,6 +641,20 @@ def test_bound_on_the_first_delta():
     )  # the exercise: ten hidden layers, not nine
 
 
+@verifies("eq-backpropagation-batchnorm-jacobian")
+def test_jacobian_of_the_normalization():
+    x, eps = doubles(7), 1e-3
+
+    def normalize(x):
+        return (x - x.mean()) / torch.sqrt(x.var(unbiased=False) + eps)
+
+    by_autograd = torch.autograd.functional.jacobian(normalize, x)
+    s = torch.sqrt(x.var(unbiased=False) + eps)
+    x_hat, same = normalize(x), torch.eye(7, dtype=torch.float64)
+    claimed = (same - 1 / 7 - torch.outer(x_hat, x_hat) / 7) / s
+    assert torch.allclose(claimed, by_autograd, atol=1e-12)
+
+
 @verifies("eq-backpropagation-batchnorm")
 def test_batchnorm_input_gradient():
     x, gamma, eps = doubles(8, 3).requires_grad_(), doubles(3, seed=1), 1e-3
