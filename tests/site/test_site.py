@@ -79,25 +79,6 @@ def test_page_is_light(opened, name):
 # --- using --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", LABS)
-def test_each_slider_changes_its_picture(opened, fresh, name):
-    page = fresh(name)
-    players = page.locator(".dlp-player")
-    for index in range(players.count()):
-        player = players.nth(index)
-        for slider in player.locator("input").all():
-            picture, value = player.locator("img"), slider.evaluate("e => e.nextElementSibling.textContent")
-            before = picture.get_attribute("src"), picture.get_attribute("alt")
-            slider.focus()
-            page.keyboard.press("End")
-            after = picture.get_attribute("src"), picture.get_attribute("alt")
-            assert after[0] != before[0] and after[1] != before[1]
-            shown = slider.evaluate("e => e.nextElementSibling.textContent")
-            assert shown != value and shown == slider.get_attribute("aria-valuetext")
-            assert after[1].endswith(f"{slider.get_attribute('aria-label')} = {shown}") or "," in after[1]
-            assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
-
-
 def test_the_first_chapter_has_something_to_move(opened):
     page, _ = opened("notebooks/backpropagation")
     assert page.locator(".dlp-player input").count() >= 1
@@ -122,23 +103,6 @@ def test_without_scripts_a_player_still_shows_its_first_frame(fresh):
     player = page.locator(".dlp-player").first
     assert player.locator("img").bounding_box()["height"] > 100
     assert not player.locator("input").first.is_visible()
-
-
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_solutions_are_closed_and_open_on_a_click(fresh, name):
-    page = fresh(name)
-    solutions = page.locator(".solution")
-    exercises = (ROOT / f"{name}.md").read_text(encoding="utf-8").count("{solution}")
-    assert solutions.count() == exercises >= 5
-    inside = ".section, p:not(.admonition-title), pre"
-    shown = f"all => all.map(e => e.querySelector({inside!r}).checkVisibility({{opacityProperty: true}}))"
-    assert not any(solutions.evaluate_all(shown))
-    solutions.first.locator("button, summary").first.click()  # one as a reader would, the others at once
-    page.wait_for_timeout(300)
-    assert solutions.evaluate_all(shown) == [True] + [False] * (exercises - 1)
-    solutions.evaluate_all("all => all.slice(1).forEach(e => e.querySelector('button, summary').click())")
-    page.wait_for_timeout(300)
-    assert all(solutions.evaluate_all(shown))
 
 
 # What a reader types, and the section that teaches it: among the first two results.
@@ -277,25 +241,6 @@ def test_the_mark_opens_by_keyboard_and_by_touch(fresh):
     mark = page.locator("details.dlp-verified").first
     mark.locator("summary").tap()
     assert mark.locator("pre").is_visible()
-
-
-# Every block of code, every output and every table, opened.
-SCROLLS = """() => {
-    for (const box of document.querySelectorAll(".bd-article details")) box.open = true;
-    for (const box of document.querySelectorAll(".bd-article .toggle-hidden")) box.classList.remove("toggle-hidden");
-    const kinds = "pre, table, .output, .pst-scrollable-table-container, .table-wrapper";
-    return [...document.querySelectorAll(".bd-article :is(" + kinds + ")")]
-        .filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 &&
-            !["inline", "table"].includes(getComputedStyle(e).display))
-        .map((e) => e.scrollWidth + " > " + e.clientWidth + ": " + e.textContent.trim().slice(0, 60));
-}"""
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_nothing_scrolls_sideways_on_a_desktop(fresh, name):
-    page = fresh(name)
-    assert page.evaluate(SCROLLS) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
 def test_the_dark_switch_works_and_is_remembered(fresh):
@@ -480,3 +425,61 @@ def test_what_scrolls_sideways_on_a_phone_can_be_reached_by_keyboard(opened, nam
             .filter((e) => e.checkVisibility() && e.tabIndex < 0).map((e) => e.textContent.slice(0, 40))"""
     )
     assert missed == []
+
+
+# --- what changes the page comes last: each page is visited once ----------------------------------------------
+
+
+@pytest.mark.parametrize("name", LABS)
+def test_each_slider_changes_its_picture(opened, name):
+    page, _ = opened(name)
+    players = page.locator(".dlp-player")
+    for index in range(players.count()):
+        player = players.nth(index)
+        for slider in player.locator("input").all():
+            picture, value = player.locator("img"), slider.evaluate("e => e.nextElementSibling.textContent")
+            before = picture.get_attribute("src"), picture.get_attribute("alt")
+            slider.focus()
+            page.keyboard.press("End")
+            after = picture.get_attribute("src"), picture.get_attribute("alt")
+            assert after[0] != before[0] and after[1] != before[1]
+            shown = slider.evaluate("e => e.nextElementSibling.textContent")
+            assert shown != value and shown == slider.get_attribute("aria-valuetext")
+            assert after[1].endswith(f"{slider.get_attribute('aria-label')} = {shown}") or "," in after[1]
+            assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_solutions_are_closed_and_open_on_a_click(opened, name):
+    page, _ = opened(name)
+    solutions = page.locator(".solution")
+    exercises = (ROOT / f"{name}.md").read_text(encoding="utf-8").count("{solution}")
+    assert solutions.count() == exercises >= 5
+    inside = ".section, p:not(.admonition-title), pre"
+    shown = f"all => all.map(e => e.querySelector({inside!r}).checkVisibility({{opacityProperty: true}}))"
+    assert not any(solutions.evaluate_all(shown))
+    solutions.first.locator("button, summary").first.click()  # one as a reader would, the others at once
+    page.wait_for_timeout(300)
+    assert solutions.evaluate_all(shown) == [True] + [False] * (exercises - 1)
+    solutions.evaluate_all("all => all.slice(1).forEach(e => e.querySelector('button, summary').click())")
+    page.wait_for_timeout(300)
+    assert all(solutions.evaluate_all(shown))
+
+
+# Every block of code, every output and every table, opened.
+SCROLLS = """() => {
+    for (const box of document.querySelectorAll(".bd-article details")) box.open = true;
+    for (const box of document.querySelectorAll(".bd-article .toggle-hidden")) box.classList.remove("toggle-hidden");
+    const kinds = "pre, table, .output, .pst-scrollable-table-container, .table-wrapper";
+    return [...document.querySelectorAll(".bd-article :is(" + kinds + ")")]
+        .filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 &&
+            !["inline", "table"].includes(getComputedStyle(e).display))
+        .map((e) => e.scrollWidth + " > " + e.clientWidth + ": " + e.textContent.trim().slice(0, 60));
+}"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_scrolls_sideways_on_a_desktop(opened, name):
+    page, _ = opened(name)
+    assert page.evaluate(SCROLLS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
