@@ -56,7 +56,8 @@ def main():
 
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     pytest = [python, "-m", "pytest", "-n", os.environ.get("WORKERS", "2")]
-    nbval = ["--nbval-lax", "--nbval-kernel-name=python3", "--nbval-sanitize-with", "notebooks/nbval.cfg"]
+    nbval = ["--nbval-lax", "--nbval-kernel-name=python3", "--nbval-cell-timeout=1800"]
+    nbval += ["--nbval-sanitize-with", "notebooks/nbval.cfg"]
     checks = {
         "imports": [python, "-c", IMPORTS],
         "unit tests": [*pytest, "-m", "not slow and not site", *unit_tests()],
