@@ -73,7 +73,7 @@ study: $(READY)  ## run a chapter's longer sweeps once and store their rows (STE
 	$(PY) notebooks/studies/$(STEM).py
 
 verified: $(READY) ## show formulas that changed beside their tests, and stamp what agrees (STEM=…)
-	$(PY) tools/verified.py $(STEM)
+	$(PY) tools/formulas.py $(STEM)
 
 chapter: $(READY) ## lay out the files of a new chapter (STEM=…)
 	@test -n "$(STEM)" || { echo "say which: make chapter STEM=my_topic"; exit 1; }

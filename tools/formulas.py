@@ -1,7 +1,7 @@
 """Show each formula that nobody has compared with its test beside that test, and stamp what agrees.
 
 Called by `make verified`. A person answers for each formula; without a terminal nothing is stamped unless the
-labels are named: `tools/verified.py --stamp eq-…`. The stamps stand in tests/derivations/printed.json.
+labels are named: `tools/formulas.py --stamp eq-…`. The stamps stand in tests/derivations/printed.json.
 """
 
 import argparse

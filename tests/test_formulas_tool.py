@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
-import verified  # noqa: E402
+import formulas  # noqa: E402
 
 PAGE = "$$ a = b $$ (eq-x-one)\n\n$$ c = d $$ (eq-x-two)\n\n$$ e := f $$ (def-x-three)\n"
 TESTS = (
@@ -26,39 +26,39 @@ def book(tmp_path):
 
 
 def stamps(book):
-    return verified.printed.read_stamps(book / "tests/derivations/printed.json")
+    return formulas.printed.read_stamps(book / "tests/derivations/printed.json")
 
 
 def test_formula_and_test_stand_side_by_side_and_yes_stamps(book, capsys):
     answers = iter(["y", "n"])
-    assert verified.main([], book, lambda question: next(answers)) == 1
+    assert formulas.main([], book, lambda question: next(answers)) == 1
     shown = capsys.readouterr().out
     assert "a = b" in shown and '"the test of one"' in shown and "e := f" not in shown
     assert list(stamps(book)) == ["eq-x-one"]
-    assert verified.main([], book, lambda question: "y") == 0  # only the other one is asked for
-    assert verified.main([], book, lambda question: pytest.fail("all are stamped")) == 0
+    assert formulas.main([], book, lambda question: "y") == 0  # only the other one is asked for
+    assert formulas.main([], book, lambda question: pytest.fail("all are stamped")) == 0
 
 
 def test_all_shows_what_is_stamped_and_does_not_ask(book, capsys):
-    verified.main(["--stamp", "eq-x-one", "eq-x-two"], book)
+    formulas.main(["--stamp", "eq-x-one", "eq-x-two"], book)
     capsys.readouterr()
-    assert verified.main(["x", "--all"], book, lambda question: pytest.fail("nothing to ask")) == 0
+    assert formulas.main(["x", "--all"], book, lambda question: pytest.fail("nothing to ask")) == 0
     assert "a = b" in capsys.readouterr().out
 
 
 def test_without_a_terminal_nothing_is_stamped_silently(book, monkeypatch, capsys):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
-    assert verified.main([], book) == 1
+    assert formulas.main([], book) == 1
     assert stamps(book) == {} and "2 without a stamp" in capsys.readouterr().out
-    assert verified.main(["--stamp", "eq-x-two"], book) == 0
+    assert formulas.main(["--stamp", "eq-x-two"], book) == 0
     assert list(stamps(book)) == ["eq-x-two"]
     with pytest.raises(SystemExit, match="no page prints eq-x-nine"):
-        verified.main(["--stamp", "eq-x-nine"], book)
+        formulas.main(["--stamp", "eq-x-nine"], book)
 
 
 def test_a_changed_formula_is_asked_for_again_and_a_lost_one_is_forgotten(book):
-    verified.main(["--stamp", "eq-x-one", "eq-x-two"], book)
+    formulas.main(["--stamp", "eq-x-one", "eq-x-two"], book)
     (book / "book/x.md").write_text(PAGE.replace("a = b", "a = -b").replace("eq-x-two", "eq-x-2"), "utf-8")
     asked = []
-    assert verified.main([], book, lambda question: asked.append(1) or "q") == 1
+    assert formulas.main([], book, lambda question: asked.append(1) or "q") == 1
     assert len(asked) == 1 and sorted(stamps(book)) == ["eq-x-one"]
