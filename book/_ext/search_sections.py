@@ -66,7 +66,7 @@ def _kind(node):
     return "exercise" if name in ("exercise_node", "exercise_enumerable_node") else ""
 
 
-def entries(doctree: nodes.document, docname: str) -> list[dict]:
+def entries(doctree: nodes.document) -> list[dict]:
     """The searchable parts of a page: id (without its page), title, text."""
     found = []
 
@@ -102,7 +102,7 @@ def entries(doctree: nodes.document, docname: str) -> list[dict]:
 
 def _read(app: Sphinx, doctree: nodes.document) -> None:
     sections = app.env.dlp_sections = getattr(app.env, "dlp_sections", {})
-    sections[app.env.docname] = entries(doctree, app.env.docname)
+    sections[app.env.docname] = entries(doctree)
 
 
 def _purge(app: Sphinx, env, docname: str) -> None:
