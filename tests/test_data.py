@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlp_utils import data
-from dlp_utils.data import Dataset, __main__, fetch, toy
+from dlp_utils.data import Dataset, __main__, digits, fetch, toy
 
 
 def test_linear_is_labeled_by_the_diagonal():
@@ -50,6 +50,33 @@ def test_circles_lie_at_their_radii():
     noisy = toy.circles(n=60, noise=0.1, factor=0.3, seed=1)[0]
     assert not np.array_equal(noisy, toy.circles(n=60, noise=0.1, factor=0.3, seed=2)[0])
     assert np.array_equal(noisy, toy.circles(n=60, noise=0.1, factor=0.3, seed=1)[0])
+
+
+def test_digits_count_dark_points_up_to_sixteen():
+    images, labels = digits.load()
+    assert images.shape == (1797, 8, 8) and images.dtype == np.float64 and labels.dtype == np.int64
+    assert images.min() == 0 and images.max() == 16 and np.array_equal(images, images.round())
+    assert np.bincount(labels).min() > 170 and set(labels) == set(range(10))
+    images[:], labels[:] = -1, -1  # the reader's copy
+    assert digits.load()[0].min() == 0 and digits.load()[1].min() == 0
+
+
+def test_digits_are_split_without_overlap():
+    x, y, x_test, y_test = digits.split(seed=3)
+    assert (
+        x.shape == (1203, 64) and y.shape == (1203,) and x_test.shape == (594, 64) and y_test.shape == (594,)
+    )
+    images, labels = digits.load()
+    both = np.concatenate([x, x_test]) * 16
+    assert np.array_equal(np.unique(both, axis=0), np.unique(images.reshape(-1, 64), axis=0))  # each one once
+    order = np.lexsort(both.T)
+    assert np.array_equal(np.concatenate([y, y_test])[order], labels[np.lexsort(images.reshape(-1, 64).T)])
+    few = digits.split(seed=3, train=300)
+    assert np.array_equal(few[0], x[:300]) and np.array_equal(few[3], y_test)
+    assert not np.array_equal(digits.split(seed=4)[0], x)
+    for sizes in ({"train": 1204}, {"train": 0}, {"test": 0}, {"test": 1797}):
+        with pytest.raises(ValueError, match="there are 1797 digits"):
+            digits.split(**sizes)
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5, "3"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 # The registry: add a data module here and its DATASETS are listed and fetched.
 MODULES = [
     "toy",  # backpropagation: linear, xor, circles
+    "digits",  # learning, training: handwritten digits
     "eeg",  # eeg_classification: two real sets, a simulation
     "segmentation",  # segmentation: real nuclei, generated pets, the original pets
     "motion",  # video_generation: motion-capture clips, rendered
