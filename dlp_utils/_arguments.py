@@ -1,6 +1,8 @@
-"""What the arguments of `fit` mean: whole numbers, precision, schedule, and where it runs."""
+"""What the arguments of `fit` mean: whole numbers, precision, schedule, where it runs and where it logs."""
 
 import math
+import os
+from pathlib import Path
 
 import torch
 
@@ -8,6 +10,19 @@ import torch
 def whole(name, value, least=1):
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is {value!r}; it must be a whole number, at least {least}")
+
+
+def folder_for(log):
+    """Return the folder that `log` names; one sentence where it can be none."""
+    if not isinstance(log, (str, os.PathLike)) or not str(log):
+        raise TypeError(f"log is {log!r}; give the name of a folder, for example 'runs/first'")
+    folder = Path(log).expanduser()
+    if not folder.name.strip("."):  # "." and ".."
+        folder = folder.resolve()
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if there.exists() and not there.is_dir():
+        raise ValueError(f"log is {str(log)!r}, but {there} is a file; give the name of a folder")
+    return folder
 
 
 def dtype_for(precision, device, launched_with):

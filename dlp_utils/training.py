@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ._arguments import dtype_for, new_accelerator, rate_factor, whole
+from ._arguments import dtype_for, folder_for, new_accelerator, rate_factor, whole
 from ._batches import batch_size, length, seeded_order, send, shard
 from ._files import compare, load_run, load_weights, options, rng_state, save_run, save_weights, set_rng_state
 from ._finite import (
@@ -31,6 +31,7 @@ from ._finite import (
     largest,
 )
 from ._history import History, View
+from ._log import Log
 from .device import device as best_device
 from .device import seed_everything
 
@@ -134,6 +135,7 @@ def fit(
     device=None,
     plot=None,
     progress=True,
+    log=None,
     log_every=50,
     callbacks=(),
 ):
@@ -162,6 +164,13 @@ def fit(
     afterwards modes, weights and random numbers are as before. `callback(step, model, history)` is called
     for each of `callbacks` after every step and ends the training by returning True. `plot` shows a curve
     that grows while you watch; None: in a notebook that somebody watches.
+
+    `log`, for example "runs/first", is a folder. Its file `metrics.csv` gets the table of
+    `History.to_frame`: one row a step, evaluations as columns `eval_…` in the row of their step. It grows
+    while the run goes on, every `log_every` steps and after each epoch, and ends complete however the run
+    ends. Where TensorBoard is installed, an event file has the same scalars: `tensorboard --logdir runs`. A
+    run that resumes goes on in its log. Where the folder holds the log of another run, nothing is
+    overwritten: the new one goes to "runs/first-2", and one sentence says so.
 
     **A loss or a gradient that is not finite** raises `NonFiniteLoss`. On the cpu this comes before the step
     touches the weights, and buffers go back to what they were. Elsewhere both are looked at every `log_every`
@@ -195,6 +204,7 @@ def fit(
         )
     if checkpoint_every is not None and checkpoint is None:
         raise ValueError("checkpoint_every needs a file to write to: give checkpoint='….pt'")
+    folder = None if log is None else folder_for(log)
     if isinstance(loader, torch.utils.data.Dataset) or not hasattr(loader, "__iter__"):
         kind = type(loader).__name__
         raise TypeError(f"loader is a {kind}; give batches: DataLoader(data_set, batch_size=…)")
@@ -212,7 +222,7 @@ def fit(
         run.checkpoint_every = checkpoint_every
         if resume and run.path and run.path.exists():
             load_run(run)
-        return run.train(progress, plot)
+        return run.train(progress, plot, folder)
 
 
 class _Step(nn.Module):
@@ -288,12 +298,13 @@ class _Run:
         self.asked |= {"schedule": shape, "warmup": warmup}
         self.options = options(self)
 
-    def train(self, progress, plot):
+    def train(self, progress, plot, folder):
+        main = self.accelerator.is_main_process
+        self.log = Log(folder, self.history) if folder and main else None
         self.started = time.perf_counter() - self.history.seconds
         modes = [(module, module.training) for module in self.model.modules()]
         if not self.model.training:  # where it is, single parts may be frozen in evaluation mode on purpose
             self.model.train()
-        main = self.accelerator.is_main_process
         view = View(self, progress and main, plot if main else False)
         try:
             with _Interrupt(self.world) as interrupt:
@@ -315,6 +326,8 @@ class _Run:
                 module.training = mode
             self.set_rate(1.0)
             view.close()
+            if self.log:
+                self.log.close()
         return self.history
 
     def one_epoch(self, view, interrupt):
@@ -334,6 +347,8 @@ class _Run:
             raise ValueError(used_up if self.epoch else _EMPTY)
         self.epoch, self.seen = self.epoch + 1, 0
         self.evaluate_if_due()
+        if self.log:
+            self.log.write()
         if self.checkpoint_every is None:
             save_run(self)
         return stop or interrupt.asked
@@ -446,6 +461,8 @@ class _Run:
             if not math.isfinite(size) and not self.scaler:
                 raise self.not_finite(bad_gradient, self.history.steps + 1, row["loss"], row["lr"])
             self.history._append(row)
+        if self.log and self.history.steps - self.log.rows > self.log_every:
+            self.log.write(hold=1)
         if rows and is_stuck(self.scaler):
             raise self.not_finite(bad_gradient, self.done, rows[-1]["loss"], rows[-1]["lr"])
 
@@ -559,7 +576,7 @@ def _losses(result):
             raise TypeError(
                 f"step returned {name!r} as a {type(value).__name__}; return a scalar tensor or a float"
             )
-        if name in ("lr", "epoch", "grad_norm"):
+        if name in ("step", "lr", "epoch", "grad_norm"):
             raise ValueError(
                 f"step returned {name!r}, a name that the history keeps for itself; choose another"
             )

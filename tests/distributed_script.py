@@ -57,6 +57,7 @@ def run(folder, batch, case):
             return step(model, (batch[0] + torch.randn(batch[0].shape), batch[1]))
 
     if case.endswith("resume"):
+        kwargs["log"] = folder / "logs" / case
         kwargs["checkpoint"] = folder / f"{case}-{batch}.pt"
         dlp.fit(model, train_step, loader, callbacks=[lambda step, m, h: step == 7], **kwargs)
         nn.init.zeros_(model[0].weight)

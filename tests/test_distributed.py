@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -30,10 +31,12 @@ def two(tmp_path_factory):
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.count("Going on from") == 2  # twice resumed; the main process speaks for all
+    assert "holds the log of another run" not in answer.stdout
     both = [torch.load(folder / f"rank-{rank}.pt") for rank in (0, 1)]
     for results in both:
         worlds = [result["world"] for result in results.values()]
         assert worlds == [2] * len([*EQUAL, *OTHERS])  # else nothing was tried
+    both[0]["folder"] = folder
     return both
 
 
@@ -103,3 +106,14 @@ def test_a_gradient_that_is_not_finite_in_one_process_stops_both(two):
     for results in two:
         assert "the gradient is not finite at step 3 with learning rate" in results["gradient"]["message"]
         assert len(results["gradient"]["losses"]) == 2
+
+
+def test_the_main_process_alone_writes_the_log(two):
+    logs = two[0]["folder"] / "logs"
+    assert sorted(folder.name for folder in logs.iterdir()) == ["noise-resume", "resume"]
+    for folder in logs.iterdir():
+        frame, main = pd.read_csv(folder / "metrics.csv"), two[0][folder.name]
+        assert frame["step"].tolist() == list(range(1, 19))
+        np.testing.assert_allclose(frame["loss"], main["losses"], rtol=1e-14)
+        assert frame["eval_mae"].dropna().index.tolist() == [m["step"] - 1 for m in main["metrics"]]
+        assert len(list(folder.glob("events.out.tfevents.*"))) == 2  # the run and its second half

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -62,6 +63,10 @@ def trainers():
         dlp.fit(nn.Linear(8, 1), step, DataLoader(data, 4), epochs=1, weight_decay=0.01, **kwargs)
         return (time.perf_counter() - started) / STEPS * 1e3
 
+    def with_log():
+        with tempfile.TemporaryDirectory() as folder:
+            return fit(log=folder)
+
     class Module(lightning.LightningModule):
         def __init__(self):
             super().__init__()
@@ -88,7 +93,8 @@ def trainers():
         return module.seconds / STEPS * 1e3
 
     more = {"schedule": "cosine", "warmup": 10, "clip": 1.0, "ema": 0.99}
-    return {"bare": bare, "fit": fit, "fit, all options": lambda: fit(**more), "Lightning": with_lightning}
+    ways = {"bare": bare, "fit": fit, "fit, all options": lambda: fit(**more), "fit with a log": with_log}
+    return ways | {"Lightning": with_lightning}
 
 
 def overheads():
