@@ -11,7 +11,7 @@ from _svg import BLUE, CARD, GRAY, INK, ROOT, Drawing, write
 CHAPTERS = {
     "backpropagation": ("Back-\npropagation", 1, 0, ()),
     "learning": ("Learning", 1, 1, ("backpropagation",)),
-    "training": ("Training", 1, 2, ("learning",)),
+    "training": ("Training", 1, 2, ("backpropagation", "learning")),
     "convolution": ("Convolution", 1, 3, ("training",)),
     "sequences": ("Sequences", 2, 3, ("training",)),
     "architectures": ("Architectures", 1, 4, ("convolution",)),

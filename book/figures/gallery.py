@@ -1,19 +1,8 @@
 """Cards of the front page for chapters to come: what each is about, in a few strokes, and no results."""
 
-import math
-
-from _svg import BLUE, GRAY, PALE, SKY, VERMILLION, Drawing, Noise, write
+from _svg import BLUE, PALE, SKY, VERMILLION, Drawing, write
 
 W, H = 320, 180
-
-
-def training(p):
-    """Two loss curves; the slower learning rate ends lower."""
-    p.path([(40, 24), (40, 150), (290, 150)], stroke=GRAY, line=2)
-    noise = Noise(3)
-    for color, floor, rate in ((VERMILLION, 96, 0.045), (BLUE, 132, 0.018)):
-        points = [(40 + 2.5 * t, floor - (floor - 34) * math.exp(-rate * t)) for t in range(0, 100, 2)]
-        p.path([(x, y + 5 * (noise() - 0.5)) for x, y in points], stroke=color)
 
 
 def convolution(p):
@@ -39,7 +28,6 @@ def architectures(p):
 
 
 ICONS = (
-    training,
     convolution,
     architectures,
 )
