@@ -195,10 +195,10 @@ def step(model, batch):
     return F.cross_entropy(model(x), y)
 
 # %%
-def digit_pictures(seed, divisor=16.0):
+def digit_pictures(seed, divisor=16.0, dtype=torch.float32):
     """Training and test digits, (n, 1, 8, 8), divided by `divisor`."""
     x, y, x_test, y_test = map(torch.from_numpy, digits.split(seed))
-    x, x_test = (16 / divisor * a.float() for a in (x, x_test))
+    x, x_test = ((16 / divisor * a).to(dtype) for a in (x, x_test))
     return (x.reshape(-1, 1, 8, 8), y), (x_test.reshape(-1, 1, 8, 8), y_test)
 
 
