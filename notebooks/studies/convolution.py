@@ -1,4 +1,4 @@
-"""The comb of the lab convolution: `make study STEM=convolution`, about three minutes on one core.
+"""The comb of the lab convolution: `make study STEM=convolution`, 3 minutes on one core.
 
 The digits of scikit-learn at one place of a canvas of 28 × 28, then moved to the right by
 0 to 8 pixels. Six trainings, five seeds each, which draw the split, the start and the
