@@ -12,7 +12,7 @@ CHAPTERS = {
     "backpropagation": ("Back-\npropagation", 1, 0, ()),
     "learning": ("Learning", 1, 1, ("backpropagation",)),
     "training": ("Training", 1, 2, ("backpropagation", "learning")),
-    "convolution": ("Convolution", 1, 3, ("training",)),
+    "convolution": ("Convolution", 1, 3, ("backpropagation", "training")),
     "sequences": ("Sequences", 2, 3, ("training",)),
     "architectures": ("Architectures", 1, 4, ("convolution",)),
     "attention": ("Attention", 2, 4, ("sequences",)),

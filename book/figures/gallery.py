@@ -1,21 +1,8 @@
 """Cards of the front page for chapters to come: what each is about, in a few strokes, and no results."""
 
-from _svg import BLUE, PALE, SKY, VERMILLION, Drawing, write
+from _svg import BLUE, SKY, VERMILLION, Drawing, write
 
 W, H = 320, 180
-
-
-def convolution(p):
-    """A kernel over a picture, and the number that it gives."""
-    for i in range(7):
-        for j in range(7):
-            inside = (i - 3) ** 2 + (j - 3) ** 2 <= 7
-            p.rect(34 + 18 * i, 27 + 18 * j, 17, 17, fill=SKY if inside else PALE)
-    p.rect(69, 62, 55, 55, stroke=VERMILLION, line=4)
-    p.arrow((132, 90), (200, 90), stroke=VERMILLION, line=3)
-    for i in range(5):
-        for j in range(5):
-            p.rect(208 + 16 * i, 50 + 16 * j, 15, 15, fill=VERMILLION if (i, j) == (2, 2) else PALE)
 
 
 def architectures(p):
@@ -27,10 +14,7 @@ def architectures(p):
         p.curve(f"M{x - 18},{100} C{x - 18},22 {x + 60},22 {x + 60},{100}", stroke=VERMILLION, line=3)
 
 
-ICONS = (
-    convolution,
-    architectures,
-)
+ICONS = (architectures,)
 
 
 def draw():
