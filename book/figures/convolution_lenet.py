@@ -14,7 +14,7 @@ WEIGHTS = ("156", "pool", "2,416", "pool", "48,120", "10,164", "850")
 
 
 def draw():
-    picture = Drawing(780, 250)
+    picture = Drawing(820, 250)
     middles, x = [], 24
     for maps, side, words in STAGES:
         size, shown = 3.2 * side, min(maps, 8)
@@ -26,13 +26,13 @@ def draw():
         width = size + spread
         picture.text(x + width / 2, 226, words, size=15)
         middles.append((x, x + width))
-        x += width + 34
+        x += width + (56 if maps == 16 and side == 5 else 34)
     for count, words in DENSE:
         height = 20 + 1.1 * count
         picture.rect(x, 120 - height / 2, 14, height, stroke=ORANGE, fill="#F9E3BF", line=1.5)
         picture.text(x + 7, 226, words, size=15)
         middles.append((x, x + 14))
-        x += 14 + 50
+        x += 14 + 54
     for (_, right), (left, _), words in zip(middles, middles[1:], WEIGHTS, strict=False):
         picture.arrow((right + 3, 120), (left - 3, 120), stroke=GRAY)
         picture.text((right + left) / 2, 30, words, size=14, fill=INK)
