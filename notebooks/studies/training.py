@@ -33,7 +33,9 @@ def store(name, measure, runs):
         found = {key: round(value, 5) for key, value in measure(**run).items()}
         found["seconds"] = round(time.perf_counter() - start, 2)
         rows.append(run | found | STAMP)
-    with open(FOLDER / f"training_{name}.csv", "w", newline="", encoding="utf-8") as out:
+    with open(
+        FOLDER / f"training_{name}.csv", "w", newline="", encoding="utf-8"
+    ) as out:
         writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
