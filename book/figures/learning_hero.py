@@ -31,7 +31,7 @@ def draw():
     )
     picture.text(*panel.at(1.02, 0.08), "on the training digits", size=16, fill=BLUE, anchor="start")
     picture.text(*panel.at(2.68, 0.14), "new digits, with ridge", size=16, fill=GREEN, anchor="start")
-    for size, dx, anchor in ((100, -4, "middle"), (4000, -8, "end")):
+    for size, dx, anchor in ((200, -10, "end"), (4000, -8, "end")):
         x, y = panel.at(math.log10(size), mean(rows["test"][size]))
         picture.circle(x, y, 5, fill=VERMILLION)
         value = mean(rows["test"][size])
