@@ -162,7 +162,9 @@ def test_calibration_error_is_torchmetrics(bins):
 
     labels, logits = answers(500)
     p = lab.softmax(logits)
-    theirs = classification.multiclass_calibration_error(torch.tensor(p), torch.tensor(labels), 4, n_bins=bins)
+    theirs = classification.multiclass_calibration_error(
+        torch.tensor(p), torch.tensor(labels), 4, n_bins=bins
+    )
     assert lab.calibration_error(p, labels, bins) == pytest.approx(theirs.item(), abs=1e-6)
 
 
