@@ -332,11 +332,23 @@ def test_gpu_table_of_a_run_that_was_cut_off_shows_what_there_is(lab):
     assert len(cells(lab.page())) == 2 and "never stopped" not in lab.page()
 
 
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.804, "80%"), (0.0296, "3.0%"), (0.0996, "10%"), (0.989, "99%"), (1, "100%"), (0, "0.0%")],
+)
+def test_a_share_as_a_percentage(share, text):
+    assert claims_page.percentage(share) == text
+
+
 def test_roles_quote_and_follow_the_notebook(lab):
     lab.write("index.md", INDEX.format(body="It is {claim}`ema/accuracy` in {cost}`ema`."))
     assert lab.build() == []
     text = re.sub(r"<[^>]+>", "", lab.page())
     assert "It is 0.9996 in 41 s, 1.2 GB." in text
+    lab.write("index.md", INDEX.format(body="It is {claim}`ema/accuracy %`."))
+    lab.build()
+    assert "It is 100%." in re.sub(r"<[^>]+>", "", lab.page())
+    lab.write("index.md", INDEX.format(body="It is {claim}`ema/accuracy` in {cost}`ema`."))
     changed = [{**CLAIMS[0], "value": 0.97}, *CLAIMS[1:]]
     path = lab.write("notebooks/ema.ipynb", notebook(changed, COST))
     os.utime(path, (os.stat(path).st_atime + 10, os.stat(path).st_mtime + 10))

@@ -3,7 +3,6 @@
 import ast
 import builtins
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
+from lesson import bound_names, lesson_and_rest, parsed, used_names  # noqa: E402
+
 import notebooks as tool  # noqa: E402
 
 STEMS = tool.stems()
@@ -29,11 +30,6 @@ SAYS = re.compile(r"\bthe bug (?:is |sits |lies )?(?:in|on|here)\b", re.I)
 COMMENTS = re.compile(r"#[^\n\"']*\b(?:bug|wrong|mistake)\b", re.I)
 PLAIN = re.compile(r"dlp\.(?:claim|profile)|np\..+|(?!(?:dlp|torch|nn|F)\.).+\.\w+", re.S)
 TRAINING = re.compile(r"(?:^|[._])(?:fit|train|backward)(?:$|_)")
-
-
-def parsed(source):
-    """A cell's syntax tree, without its lines of `%` magic."""
-    return ast.parse(re.sub(r"^(\s*)%.*$", r"\1pass", source, flags=re.M))
 
 
 def calls_of(tree):
@@ -54,36 +50,6 @@ def is_plumbing(source):
         return not any(TRAINING.search(name) for name in calls)
     builtin = set(dir(builtins))
     return "dlp.claim" in calls and all(name in builtin or PLAIN.fullmatch(name) for name in calls)
-
-
-def bound_names(source, imports=True):
-    """Names that a cell binds at its top level: assigned, defined, imported, of loops and of `with`."""
-    names, todo = set(), [parsed(source)]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.alias) and imports:
-            names.add((node.asname or node.name).split(".")[0])
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif not isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-            todo += ast.iter_child_nodes(node)
-    return names - {"_"}
-
-
-def lesson_and_rest(cells):
-    """Indices of the code cells of the lesson, and of those of zoo and exercises (and of what comes after)."""
-    lesson, rest, over = [], [], False
-    for i, cell in enumerate(cells):
-        source = "".join(cell["source"])
-        if cell["cell_type"] != "code":
-            over = over or re.search(r"^## (?:The bug zoo|Exercises)\b", source, re.M) is not None
-        elif source.startswith("#| export") or not (over or "dlp.check(" in source):
-            lesson.append(i)
-        else:
-            rest.append(i)
-    return lesson, rest
 
 
 def text_of(output):
@@ -246,45 +212,6 @@ def test_claims_are_compared_by_ci(stem):
             assert "# NBVAL_CHECK_OUTPUT" in cell.source, f"cell {i} makes a claim that CI does not compare"
 
 
-def draws_only(source):
-    """Whether a cell is folded, claims nothing and defines nothing that others may call."""
-    return (
-        bool(tool.title_of(source))
-        and not {"dlp.claim"} & set(calls_of(parsed(source)))
-        and "def " not in source
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("stem", STEMS)
-def test_lesson_runs_again_after_zoo_and_exercises(stem, tmp_path):
-    """What a reader does who goes back: the lesson's cells, once more, after the notebook's last cell.
-
-    Pictures are not rendered, and cells that only draw are not repeated, to save time.
-    """
-    from nbclient import NotebookClient
-
-    notebook = tool.read(stem)
-    lesson, _ = lesson_and_rest(notebook.cells)
-    lesson = [i for i in lesson if not draws_only(notebook.cells[i].source)]
-    first = [notebook.cells[i] for i in lesson]
-    again = [nbformat.v4.new_code_cell(cell.source) for cell in first]
-    notebook.cells += again
-    environment = {
-        "DLP_PROFILE": "smoke",
-        "DLP_PROGRESS": str(tmp_path / "progress.json"),
-        "MPLBACKEND": "agg",
-    }
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(ROOT / "notebooks")}})
-    client.execute(env={**os.environ, **environment})
-    measured = re.compile(r"\(measured [^)]*\)")
-    for i, cell, repeated in zip(lesson, first, again, strict=True):
-        if "# NBVAL_CHECK_OUTPUT" in cell.source:
-            shown = [[measured.sub("", text_of(o)) for o in each.outputs] for each in (cell, repeated)]
-            assert shown[0] == shown[1], f"{stem}, cell {i}"
-
-
 def test_no_module_without_a_notebook():
     stored = {path.stem for path in (ROOT / "dlp_utils" / "models").glob("*.py")} - {"__init__"}
     assert stored <= set(STEMS)
@@ -408,22 +335,92 @@ def test_lesson_and_rest_are_told_apart():
     assert bound_names(both) == set("abcdijmopr")
 
 
+def test_names_that_a_cell_uses_are_those_outside_of_functions():
+    source = "%pip x\na = [b for b in c]\ndef d(e): return f(e)\nclass g(h): i = j\nexport = lambda k: k + m"
+    assert used_names(source) - {"pip"} == {*"acdfghjm", "export"}
+
+
 def test_stale_title_and_setup_are_found():
     assert any("title cell" in said for said in problems(GOOD, "x", title_cell="# Other"))
     assert any("set-up cell" in said for said in problems(GOOD, "x", setup_cell="import x"))
+
+
+CLEAN = """\
+import numpy as np
+import torch
+import matplotlib.pyplot as plt
+from torch import nn
+size, table = 3, np.zeros(3)
+nested = {"a": [torch.zeros(3)]}
+model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+twin, third = (nn.Linear(2, 2) for _ in range(2))
+noise = torch.Generator()
+def double(x, table=table): return sum([x, x])
+class Pair:
+    both = 2
+    def first(self): return 1
+pair = Pair()
+# %%
+## The bug zoo
+# %%
+other, rows = table + size, [nested["a"][0] + 1]
+torch.manual_seed(3), torch.randn(2, generator=noise), np.random.rand()
+with torch.no_grad(): model.eval(); model(torch.ones(4, 2)); model.train()
+def g(size=7): return size
+"""
+PLANTED = {  # a cell of the zoo, and what it is told to change
+    "size = 4": "size",
+    "for size in range(3): pass": "size",
+    "table[1] = 5": "double, table",
+    "nested['a'][0][2] = 1": "nested",
+    "del pair": "pair",
+    "try: 1 / 0\nexcept ZeroDivisionError as noise: pass": "noise",
+    "sum = 3": "sum",
+    "with torch.no_grad(): twin.weight.mul_(2)": "twin",
+    "model(torch.ones(4, 2)).sum().detach()": "model",  # in training mode: the statistics move
+    "third(torch.ones(4, 2)).sum().backward()": "third",
+    "model.eval()": "model",
+    "def double(x, table=table): return 3 * x": "double",
+    "Pair.both = 3": "Pair",
+    "nn.functional.relu = nn.ReLU": "",  # not a name of the lesson's
+    "nn.Linear = nn.Identity": "nn",
+    "plt.rcParams['font.size'] = 3": "plt.rcParams",
+    "torch.set_grad_enabled(False)": "torch.set_grad_enabled",
+    "np.seterr(all='ignore')": "np.seterr",
+}
+
+
+def run_as_a_lab(folder, cells, ini="", *options):
+    """Let nbval run cells under the labs' conftest.py, in a copy of the two folders that it needs."""
+    for name in ("notebooks/conftest.py", "tools/lesson.py"):
+        (folder / name).parent.mkdir()
+        shutil.copy(ROOT / name, folder / name)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks" / "planted.ipynb")
+    (folder / "pytest.ini").write_text(f"[pytest]\n{ini}")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax"]
+    command += ["--nbval-kernel-name=python3", *options, "notebooks/planted.ipynb"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_a_zoo_that_changes_the_lesson_is_found(tmp_path):
+    """One notebook, run as nbval runs the labs: a zoo that is well, then one planted change a cell."""
+    first, heading, well = CLEAN.rstrip().split("\n# %%\n")
+    new = nbformat.v4
+    cells = [new.new_code_cell(first), new.new_markdown_cell(heading), new.new_code_cell(well)]
+    cells += [new.new_code_cell(source) for source in PLANTED]
+    run = run_as_a_lab(tmp_path, cells)
+    said = dict(re.findall(r"Cell (\d+), of zoo or exercises, changes .*again: (.+)", run.stdout))
+    expected = {str(i): names for i, names in enumerate(PLANTED.values(), 2) if names}
+    assert said == expected, run.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limit, ends", [("1800", "1 passed"), ("2", "1 failed")])
 def test_a_slow_cell_is_limited_by_nbval_and_not_by_pytest(tmp_path, limit, ends):
     """A cell of 4 seconds where pytest's limit is 1 and nbval's is `limit`."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import time; time.sleep(4)")])
-    nbformat.write(notebook, tmp_path / "slow.ipynb")
-    shutil.copy(ROOT / "notebooks" / "conftest.py", tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\ntimeout = 1\n")
-    options = ["--nbval-lax", "--nbval-kernel-name=python3", f"--nbval-cell-timeout={limit}"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "slow.ipynb"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    cells = [nbformat.v4.new_code_cell("import time; time.sleep(4)")]
+    run = run_as_a_lab(tmp_path, cells, "timeout = 1\n", f"--nbval-cell-timeout={limit}")
     assert ends in run.stdout and "Timeout (>1" not in run.stdout + run.stderr, run.stdout
 
 

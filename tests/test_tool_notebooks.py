@@ -53,6 +53,19 @@ def test_clean_drops_widgets_and_keeps_what_a_page_can_show():
     assert "widgets" not in notebook.metadata and "execution" not in notebook.cells[0].metadata
 
 
+def test_what_was_printed_late_joins_what_was_printed_before():
+    out, err = (
+        lambda text, name=name: nbformat.v4.new_output("stream", text=text, name=name)
+        for name in ("stdout", "stderr")
+    )
+    notebook = notebook_with(
+        out("a\n"), out("b\n"), err("e\n"), out("c\n"), display(text_plain="d"), out("f\n")
+    )
+    tool.clean(notebook)
+    kept = [output.get("text") or output["data"]["text/plain"] for output in notebook.cells[0].outputs]
+    assert kept == ["a\nb\n", "e\n", "c\n", "d", "f\n"]
+
+
 def test_drawings_shrink_and_photographs_stay():
     rng = np.random.default_rng(0)
     drawing = np.full((200, 300, 3), 255)

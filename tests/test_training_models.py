@@ -163,6 +163,23 @@ def test_shifted_pictures_are_shifted_pictures():
     assert len(seen) >= 8
 
 
+@pytest.mark.parametrize(("dropout", "same"), [(0.0, True), (0.5, False)])
+def test_training_in_evaluation_mode_shows_with_dropout_only(dropout, same):
+    """What the trainer of the bug zoo does: without dropout and norms its forgotten mode does no harm."""
+    fit, _, _ = lab.digit_parts()
+
+    def losses(stay):
+        torch.manual_seed(0)
+        model = lab.MLP((64, 32, 10), dropout=dropout)
+        if stay:
+            model.eval()
+            model.train = lambda mode=True: model  # and there it stays
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        return lab.train(model, optimizer, lab.Batches(*fit, 64), 2)
+
+    assert (losses(stay=True) == losses(stay=False)) is same
+
+
 def test_noisy_labels_are_noisy_to_the_share():
     y = torch.arange(20_000) % 10
     changed = (lab.noisy(y, 0.2, 0) != y).double().mean().item()

@@ -214,7 +214,7 @@ def smaller(png):
 
 
 def clean(notebook):
-    """Drop what must not be stored: widget views and state, timing metadata, empty outputs, needless bytes."""
+    """Drop what must not be stored: widget views, timing metadata, empty outputs, needless bytes; join what was printed."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata["kernelspec"] = KERNELSPEC
     for cell in notebook.cells:
@@ -228,7 +228,14 @@ def clean(notebook):
                 del output["data"][WIDGET]
                 if not set(output["data"]) - {"text/plain"}:  # a progress bar: nothing to see once it is over
                     output["data"].clear()
-        cell.outputs = [output for output in cell.outputs if "data" not in output or output["data"]]
+        kept = [output for output in cell.outputs if "data" not in output or output["data"]]
+        cell.outputs = kept[:1]
+        for output in kept[1:]:
+            last = cell.outputs[-1]
+            if output.output_type == last.output_type == "stream" and output.name == last.name:
+                last.text += output.text  # a line printed late is no output of its own
+            else:
+                cell.outputs.append(output)
 
 
 def run(stem, force=False):

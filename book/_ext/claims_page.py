@@ -3,7 +3,8 @@
 - `{claims-table}` and `{cost-table}` directives: every claim, every notebook's time and memory.
 - `{data-table}` directive: every data set of `dlp_utils.data`, with source and license.
 - `{gpu-table}` directive: what `make gpu` measured, from `notebooks/studies/gpu.csv`.
-- ``{claim}`stem/name` `` prints a claim's measured value, ``{cost}`stem` `` a notebook's time and memory.
+- ``{claim}`stem/name` `` prints a claim's measured value, ``{claim}`stem/name %` `` as a percentage,
+  ``{cost}`stem` `` a notebook's time and memory.
 
 Nothing here is typed by hand, so that page and notebook cannot disagree. An unknown name is a warning.
 """
@@ -60,6 +61,11 @@ def number(value: float) -> str:
         return f"{value:.0f}"
     texts = [f"{value:.{digits}g}" for digits in (3, 4, 5, 6)]
     return next((text for text in texts if float(text) != round(value)), texts[-1])
+
+
+def percentage(share: float) -> str:
+    """A share from 0 to 1 as a percentage: whole from ten on, with one decimal below."""
+    return f"{100 * share:.{0 if abs(share) >= 0.0995 else 1}f}%"
 
 
 def claim_words(root: Path) -> dict[str, dict[str, str]]:
@@ -251,14 +257,16 @@ class _Quote(SphinxRole):
 class ClaimRole(_Quote):
     def run(self):
         stem, _, name = self.text.partition("/")
+        percent, name = name.endswith(" %"), name.removesuffix(" %")
         path = self.path(stem)
         if path is None:
             return self.unknown(f"there is no notebook {stem}; name it as stem/claim")
         claims = {claim["name"]: claim for claim in from_notebook(path)}
         if name not in claims:
             return self.unknown(f"the notebook claims {', '.join(sorted(claims)) or 'nothing'}")
-        value = number(claims[name]["value"])
-        return [nodes.inline("", value, classes=["dlp-claim"])], []
+        value = claims[name]["value"]
+        text = percentage(value) if percent else number(value)
+        return [nodes.inline("", text, classes=["dlp-claim"])], []
 
 
 class CostRole(_Quote):

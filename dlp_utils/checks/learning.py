@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlp_utils.exercises import Wrong, exercise, expect_close, free_form, interval, number
+from dlp_utils.exercises import Wrong, exercise, expect_close, free_form, number
 from dlp_utils.models.learning import confusion_matrix, least_squares, log_loss, precision_recall, softmax
 
 # --- bug zoo -------------------------------------------------------------------------------------------
@@ -458,13 +458,22 @@ def _check_temperature(exact_temperature, rng):
         expect_close(got, right, what, rtol=1e-5, hint=hint)
 
 
-interval(
-    "learn-peak",
-    140,
-    162,
-    below="Where are there as many features as training digits? Try sizes around that number.",
-    above="With fewer digits, fewer features are enough to fit them all. Try sizes around their number.",
-)
+@free_form("learn-peak")
+def _check_peaks(peaks, rng):
+    if isinstance(peaks, (int, float, np.number)) or not hasattr(peaks, "__len__") or len(peaks) != 2:
+        raise Wrong("two numbers are wanted, (for 150 digits, for 150 digits given twice).")
+    try:
+        once, twice = (float(peak) for peak in peaks)
+    except (TypeError, ValueError):
+        raise Wrong("two numbers are wanted, (for 150 digits, for 150 digits given twice).") from None
+    for value, what in ((once, "for 150 digits"), (twice, "for 150 digits given twice")):
+        if not 140 <= value <= 162:
+            hint = "Where are there as many features as training digits? Try sizes around that number."
+            if value is twice and 280 <= value <= 320:
+                hint = "There are 300 rows, but how many different ones must the model fit? Measure it."
+            raise Wrong(f"{what} the peak is not at {value:g}.", hint)
+
+
 number(
     "learn-hoeffding",
     5888,

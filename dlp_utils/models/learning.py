@@ -117,7 +117,7 @@ def precision_recall(matrix):
 
     NaN for the precision of a class that was never predicted and for the
     recall of one that never occurs: neither has a value.
-    Source: def-learning-precision, def-learning-recall.
+    Source: def-learning-precision.
     """
     hits = np.diag(matrix).astype(float)
     with np.errstate(invalid="ignore"):
@@ -168,7 +168,7 @@ def calibration_error(probabilities, labels, bins=10):
 def fit_temperature(logits, labels):
     """The T that minimizes the loss of logits / T; logits (N, C), labels (N,).
 
-    Tries a grid from 0.05 to 20 in steps of 1 %. Use data that the network
+    Tries a grid from 0.05 to 20 in steps of 1%. Use data that the network
     was not trained on. Source: eq-learning-temperature.
     """
     if not np.isfinite(logits).all():

@@ -2,8 +2,8 @@
 # %%
 __all__ = ['CONFIGS', 'BY_HEART', 'PATIENTS', 'BEDS', 'OPTIMIZERS', 'RATE_STUDY', 'BATCH_STUDY', 'SCHEDULES', 'SCHEDULE_STUDY',
            'ACTIVATIONS', 'AXES', 'REMEDIES', 'digit_parts', 'MLP', 'Config', 'build', 'example_batch', 'step',
-           'Batches', 'train', 'Patient', 'noisy', 'ward', 'admit', 'diagnostic_loss', 'checkup', 'quadratic',
-           'rosenbrock', 'Optimizer', 'SGD', 'RMSProp', 'Adam', 'AdamW', 'race', 'steps_to_stay', 'scores', 'rate_run',
+           'Batches', 'train', 'Patient', 'noisy', 'ward', 'admit', 'diagnostic_loss', 'checkup', 'scores', 'quadratic',
+           'rosenbrock', 'Optimizer', 'SGD', 'RMSProp', 'Adam', 'AdamW', 'race', 'steps_to_stay', 'rate_run',
            'gradient_noise', 'batch_run', 'step_decay', 'exponential', 'cosine', 'warmup', 'schedule_run', 'normal_cdf',
            'normal_pdf', 'softplus', 'mish_slope', 'normalize', 'group_normalize', 'Shifted', 'Best', 'remedied',
            'remedy_run']
@@ -254,6 +254,14 @@ PATIENTS = {
 BEDS = dict(zip("DGBHCJKILAFE", PATIENTS, strict=True))  # letter: patient
 
 # %%
+@torch.no_grad()
+def scores(model, x, y):
+    """Loss (nats) and accuracy of the model, as it stands: mode and all."""
+    logits = model(x)  # (N, C)
+    right = (logits.argmax(dim=1) == y).float().mean()
+    return F.cross_entropy(logits, y).item(), right.item()
+
+# %%
 def quadratic(p, curvature=100.0, angle=0.0):
     """½ (x² + curvature·y²), turned by `angle`; p: (…, 2) to (…)."""
     c, s = math.cos(angle), math.sin(angle)
@@ -386,14 +394,6 @@ RATE_STUDY = {
     "rate": [1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
     "seed": range(5),
 }
-
-
-@torch.no_grad()
-def scores(model, x, y):
-    """Loss (nats) and accuracy of the model, as it stands: mode and all."""
-    logits = model(x)  # (N, C)
-    right = (logits.argmax(dim=1) == y).float().mean()
-    return F.cross_entropy(logits, y).item(), right.item()
 
 # %%
 def rate_run(optimizer, norm, rate, seed):

@@ -270,7 +270,13 @@ WRONG = {
         (lambda z, y: temperature(z, y, of_truth=False), "ran to an end"),
         (lambda z, y: 1.0, "logit of the true class"),
     ],
-    "learn-peak": [(300, "fewer digits"), (50, "as many features")],
+    "learn-peak": [
+        ((300, 300), "as many features"),
+        ((150, 300), "how many different ones"),
+        ((150, 75), "as many features"),
+        (150, ""),
+        ((150, "150 features"), ""),
+    ],
     "learn-hoeffding": [(2050, "where does M enter"), (5503, "Both sides"), (177, "squared"), (5885, "")],
     "learn-loo": [
         (lambda f, t, r: hat(f, r) @ t, "have seen the row"),
@@ -309,7 +315,7 @@ RIGHT = {
     "learn-size": [11875, 11875.0],
     "learn-folds": [dealt, as_python_list],
     "learn-temperature": [temperature, temperature_by_brent],
-    "learn-peak": [150, 155],
+    "learn-peak": [[150, 155], np.array([150, 150])],
     "learn-hoeffding": [5888],
     "learn-loo": [refitted, left_out],
     "learn-conformal": [class_sets],
