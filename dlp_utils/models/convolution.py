@@ -1,7 +1,7 @@
 """Generated from notebooks/convolution.ipynb by `make export`: edit the notebook, not this file."""
 # %%
 __all__ = ['CONFIGS', 'COMB', 'COMB_STUDY', 'output_size', 'convolve', 'windows', 'im2col', 'by_columns', 'by_shifts',
-           'convolve_backward', 'max_pool', 'max_pool_backward', 'Config', 'LeNet', 'build', 'example_batch', 'step',
+           'convolve_backward', 'max_pool', 'max_pool_backward', 'Config', 'example_batch', 'step', 'LeNet', 'build',
            'digit_pictures', 'accuracy', 'shift', 'canvas', 'BlurPool', 'CombNet', 'Anywhere', 'comb_run']
 
 # %%
@@ -156,6 +156,18 @@ CONFIGS = {
     "gpu": Config(28, kernel=5, paddings=(2, 0), batch=512),
 }
 
+
+def example_batch(config, device):
+    """A batch of the right shapes, random, for tests and estimates."""
+    x = torch.rand(config.batch, 1, config.side, config.side, device=device)
+    return x, torch.arange(config.batch, device=device) % config.num_classes
+
+
+def step(model, batch):
+    """Mean cross-entropy of a batch; x: (N, 1, side, side), y: (N,)."""
+    x, y = batch
+    return F.cross_entropy(model(x), y)
+
 # %%
 class LeNet(nn.Module):
     """Two convolutions, each with ReLU and 2 × 2 pooling, and dense layers.
@@ -183,18 +195,6 @@ def build(config):
     return LeNet(config)
 
 # %%
-def example_batch(config, device):
-    """A batch of the right shapes, random, for tests and estimates."""
-    x = torch.rand(config.batch, 1, config.side, config.side, device=device)
-    return x, torch.arange(config.batch, device=device) % config.num_classes
-
-
-def step(model, batch):
-    """Mean cross-entropy of a batch; x: (N, 1, side, side), y: (N,)."""
-    x, y = batch
-    return F.cross_entropy(model(x), y)
-
-# %%
 def digit_pictures(seed, divisor=16.0, dtype=torch.float32):
     """Training and test digits, (n, 1, 8, 8), divided by `divisor`."""
     x, y, x_test, y_test = map(torch.from_numpy, digits.split(seed))
@@ -207,7 +207,7 @@ def accuracy(model, x, y):
     """Share of right answers of the model as it stands."""
     return (model(x).argmax(dim=1) == y).float().mean().item()
 
-# %%
+
 def shift(x, down, right):
     """Pictures moved by whole pixels, zeros coming in; (..., H, W)."""
     h, w = x.shape[-2:]
