@@ -175,7 +175,6 @@ class Line(nn.Module):
         return x
 
 
-@verifies("eq-segmentation-receptive")
 def test_receptive_field_by_recursion_and_by_gradient():
     encoder = [(3, 1), (3, 1)] + 4 * [(2, 2), (3, 1), (3, 1)]
     for layers in (
@@ -238,7 +237,6 @@ def kernel(K, seed=0):
     return doubles(K, seed=seed)
 
 
-@verifies("eq-segmentation-size")
 def test_output_size():
     for n, K, S, P in CASES:
         y = F.conv1d(
@@ -249,7 +247,6 @@ def test_output_size():
         assert S * (m - 1) + K <= n + 2 * P < S * m + K
 
 
-@verifies("eq-segmentation-matrix")
 def test_convolution_is_a_sparse_matrix():
     for n, K, S, P in CASES:
         w, x = kernel(K), doubles(n)

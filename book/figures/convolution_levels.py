@@ -54,7 +54,7 @@ def draw():
         picture.text(640, row, str(j), size=18, anchor="end")
     picture.text(356, 290, "ten 3 × 3 convolutions", size=18, anchor="start")
     picture.text(356, 316, "without pooling: 21 × 21", size=18, anchor="start")
-    return {"seg_field": picture.svg("Receptive fields of the levels of U-Net")}
+    return {"convolution_levels": picture.svg("Receptive fields of the levels of U-Net")}
 
 
 if __name__ == "__main__":

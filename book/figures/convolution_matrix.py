@@ -46,7 +46,7 @@ def draw():
     ):
         picture.text(LEFT, y + 27 * k, line, size=18, anchor="start")
     picture.text(LEFT, y + 81, "one input writes three outputs.", size=18, anchor="start")
-    return {"seg_matrix": picture.svg("A convolution as a sparse matrix, and its transpose")}
+    return {"convolution_matrix": picture.svg("A convolution as a sparse matrix, and its transpose")}
 
 
 if __name__ == "__main__":
