@@ -224,7 +224,7 @@ def canvas(x, right=0):
 class BlurPool(nn.Module):
     """2 × 2 maximum at stride 1, then blurred by 1 2 1, then every second.
 
-    x: (N, C, H, W), gives (N, C, H / 2, W / 2). Source: def-convolution-blur.
+    x: (N, C, H, W), gives (N, C, H / 2, W / 2). Source: eq-convolution-blur.
     """
 
     def forward(self, x):
