@@ -9,6 +9,8 @@ from dlp_utils.models.learning import confusion_matrix, least_squares, log_loss,
 
 
 def _indices(part, what, n):
+    if isinstance(part, tuple) and len(part) == 1:
+        raise Wrong(f"{what} is a tuple that holds an array.", "np.where returns a tuple: take its [0].")
     part = np.asarray(part)
     if part.ndim != 1 or part.dtype.kind not in "iu":
         hint = "np.flatnonzero turns a mask into indices." if part.dtype == bool else ""
@@ -45,7 +47,10 @@ def _check_split(split_groups, rng):
         part = len(set(groups[held])) / count
         if abs(part - share) > 1.01 / count:
             hint = "`share` is the part of the groups that is HELD." if abs(part - 1 + share) < 0.1 else ""
-            hint = hint or "Count groups, not rows: about share · (number of groups) of them are held."
+            hint = hint or (
+                "Count groups, not rows: round(share · number of groups) of them are held. "
+                "(A coin for each group holds that many only on average: permute and cut.)"
+            )
             raise Wrong(f"{part:.0%} of the groups are held, {share:.0%} wanted.", hint)
         again = split_groups(groups, share, np.random.default_rng(count))
         other = split_groups(groups, share, np.random.default_rng(count + 1))
@@ -54,11 +59,32 @@ def _check_split(split_groups, rng):
         seen.append(np.array_equal(np.sort(other[1]), np.sort(held)))
     if all(seen):
         raise Wrong("every rng gives the same split.", "Draw the groups with rng: rng.permutation.")
+    # One group with forty rows among forty groups: it must be held as often as any other.
+    groups = np.concatenate([np.full(40, 7), np.arange(100, 139)])
+    often, held_sets = {}, set()
+    for seed in range(60):
+        held = _indices(split_groups(groups, 0.25, np.random.default_rng(seed))[1], "held", len(groups))
+        names = frozenset(groups[held].tolist())
+        if abs(len(names) - 10) > 1:
+            raise Wrong(
+                f"of 40 groups, one of them with 40 rows, {len(names)} are held, 10 wanted.",
+                "Count groups, not rows, and draw from np.unique(groups): their numbers may have gaps.",
+            )
+        held_sets.add(names)
+        for name in names:
+            often[name] = often.get(name, 0) + 1
+    if not 3 <= often.get(7, 0) <= 32 or len(often) < 38 or len(held_sets) < 50:
+        raise Wrong(
+            f"a group with 40 rows is held in {often.get(7, 0)} of 60 splits, a fourth of them expected; "
+            f"{len(often)} of 40 groups are ever held, in {len(held_sets)} different ways.",
+            "Each group shall have the same chance, whatever its size: permute the names of the groups.",
+        )
 
 
 def _encoding_cases(rng):
     yield np.array([7, 7, 3, 3]), np.array([1, 0, 1, 1]), np.array([0, 2])
     yield np.array([5, 5, 9]), np.array([1, 0, 1]), np.array([0, 1])
+    yield np.array([90210, 10001, 90210, 10001, 5]), np.array([1, 1, 0, 1, 0]), np.array([0, 1, 2])
     for n, codes in ((12, 4), (30, 12)):
         yield rng.integers(0, codes, n), rng.integers(0, 2, n), rng.permutation(n)[: 2 * n // 3]
 
@@ -84,6 +110,10 @@ def _encode_with(codes, labels, rows, default):
         ),
         (lambda c, y, t: _encode_with(c, y, t, 0), "A code that no training row has: is 0 a neutral value?"),
         (
+            lambda c, y, t: _encode_with(c, y, t, np.mean([y[t][c[t] == k].mean() for k in np.unique(c[t])])),
+            "The mean of all training LABELS for an unknown code, not the mean of the codes' means.",
+        ),
+        (
             lambda c, y, t: _encode_with(c, y, t, 0.5),
             "A code that no training row has gets the mean label of the training rows, which need not be 1/2.",
         ),
@@ -106,6 +136,8 @@ def encode(codes, labels, train):
 def _curves(rng):
     yield np.array([0.5, 0.3, 0.4]), np.array([0.6, 0.45, 0.35])
     yield np.array([0.4, 0.2, 0.2, 0.3]), np.array([0.27, 0.31, 0.29, 0.4])
+    yield np.array([0.4, 0.2, 0.2, 0.2]), np.array([0.5, 0.30, 0.36, 0.27])
+    yield np.array([0.5, 0.3, 0.4, 0.45, 0.5, 0.42, 0.2]), np.array([0.6, 0.35, 0.5, 0.5, 0.55, 0.4, 0.25])
     for n in (5, 12):
         yield rng.uniform(0.1, 0.5, n), rng.uniform(0.1, 0.5, n)
 
@@ -121,6 +153,10 @@ def _curves(rng):
             lambda v, t: t[len(v) - 1 - v[::-1].argmin()],
             "Several are equally good: the first is wanted.",
         ),
+        (
+            lambda v, t: t[next((i for i in range(len(v) - 1) if v[i + 1] > v[i]), len(v) - 1)],
+            "That stops at the first rise. The smallest of all validation errors may come later.",
+        ),
         (lambda v, t: v.argmin(), "That is its number. What is the test error there?"),
         (lambda v, t: t[v.argmax()], "Errors, not accuracies: the smaller, the better."),
     ],
@@ -132,6 +168,8 @@ def reported_error(validation, test):
 def _answers(rng):
     yield np.array([0, 0, 1]), np.array([0, 1, 1]), 2
     yield np.array([0, 0, 2, 2, 2]), np.array([0, 2, 2, 1, 2]), 3  # class 1 does not occur
+    yield np.array([0, 1, 1]), np.array([0, 1, 0]), 4  # nor do the last two here
+    yield rng.integers(0, 12, 50), rng.integers(0, 12, 50), 12
     for n, classes in ((20, 3), (60, 5)):
         labels = rng.integers(0, classes, n)
         wrong = rng.random(n) < 0.4
@@ -168,6 +206,7 @@ def _rare(rng):
     yield np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0])
     yield np.array([4, 4, 9, 9, 9]), np.array([4, 9, 9, 9, 4])
     yield np.repeat([0, 1], [99, 1]), np.zeros(100, dtype=int)
+    yield np.array([-1, -1, -1, 1]), np.array([-1, 1, -1, 1])
     labels = rng.integers(0, 3, 40)
     yield labels, np.where(rng.random(40) < 0.3, rng.integers(0, 4, 40), labels)
 
@@ -204,6 +243,7 @@ def _batches(rng):
         sizes = np.full(n, 64)
         sizes[-1] = rng.integers(1, 40)
         yield rng.uniform(0, 1, n), sizes
+    yield rng.uniform(0, 1, 5), rng.integers(1, 50, 5)
 
 
 @exercise(
@@ -225,6 +265,7 @@ def _tables(rng):
     yield np.array([[0.0], [2.0]]), np.array([[4.0]])
     yield np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[2.0, 6.0], [0.0, 5.0]])
     yield rng.normal(3, 2, (6, 3)), rng.normal(2, 1, (4, 3))
+    yield rng.normal(3, 2, (6, 2)) * np.array([1e-3, 1e-5]), rng.normal(2, 1, (4, 2)) * np.array([1e-3, 1e-5])
     yield np.array([[0.1, 1.0]] * 3), np.array([[0.1, 2.0]])  # constant columns
     yield np.array([[0.1, 7.0], [0.1, 7.5], [0.1, 9.0]]), np.array([[0.3, 0.0]])
 
@@ -271,9 +312,14 @@ def _dropped(train, test):
         ),
         (
             lambda args, expected, got: (
-                np.abs(np.asarray(got[0]) - expected[0])[:, np.ptp(args[0], axis=0) == 0].max() > 0.1
+                max(
+                    np.abs(np.asarray(g) - e)[:, np.ptp(args[0], axis=0) == 0].max()
+                    for g, e in zip(got, expected, strict=True)
+                )
+                > 0.1
             ),
-            "A constant column has a standard deviation of 0, or of rounding, 1e-17. Compare max and min instead.",
+            "Only constant columns are wrong? Their standard deviation is 0, or of rounding, 1e-17, and they shall "
+            "be shifted only. Compare max and min instead, and divide by 1 there, not by a small number.",
         ),
     ],
 )
@@ -297,6 +343,12 @@ def _thresholds(rng):
         np.array([False, False, True]),
         np.array([0.2, 0.7, 0.9, 0.85]),
         np.array([True, True, True, False]),
+    )
+    yield (
+        np.array([0.1, 0.5, 0.3, 0.9]),
+        np.array([True, True, False, True]),
+        np.array([0.2, 0.05, 0.6, 0.1]),
+        np.array([True, True, False, True]),
     )
     found = 0
     while found < 3:
@@ -342,12 +394,18 @@ def honest_f1(scores_val, truth_val, scores_test, truth_test):
 number(
     "learn-precision",
     1 / 6,
-    atol=2e-3,
+    atol=5e-4,
     mistakes=[
         (0.99, "That is the share of the ill who test positive. Which people share your result?"),
         (0.95, "That is the share of the healthy who test negative."),
         (99 / 104, "You have counted as many healthy people as ill ones. How many are there of each?"),
         (0.0099, "That is the share of all people who are ill AND positive. Divide by all who are positive."),
+        (0.1653, "The 5 % are of the healthy, not of all people: how many are those?"),
+        (0.01, "That is the probability before the test. What does the result change?"),
+        (0.17, "Three digits, please."),
+        (16.7, "A number between 0 and 1."),
+        (0.0495, "That is the share of all people who are healthy and accused."),
+        (5 / 6, "That is the probability to be healthy all the same."),
         (0.0594, "That is the share of all who are positive. How many of those are ill?"),
         (0.2, "Nearly: 0.0099 to 0.0495 are odds of 1 to 5. What is the share?"),
     ],
@@ -356,9 +414,12 @@ number(
     "learn-size",
     11875,
     rtol=1e-9,
-    atol=2,
+    atol=0.5,
     mistakes=[
         (109, "The root of the variance: sqrt(p(1 - p)/n) = 0.002. Did you square the 0.002?"),
+        (24, "The variance falls like 1/n: square the 0.002."),
+        (23.75, "The variance falls like 1/n: square the 0.002."),
+        (12500, "R in place of R(1 - R)? The variance of a right-or-wrong answer is their product."),
         (475, "sqrt(n), not n, divides the spread of a single answer: square the 0.002."),
         (62500, "p(1 - p) is 0.0475, not 1/4: you took the worst case."),
         (237500, "The standard deviation is sqrt(p), not of a right-or-wrong answer: p(1 - p)."),
@@ -379,6 +440,8 @@ def _check_folds(stratified_folds, rng):
         if isinstance(fold, (list, tuple)) and len(fold) == k:
             raise Wrong(f"{k} lists came back.", "One number for each example: in which fold it is held out.")
         fold = np.asarray(fold)
+        if fold.dtype.kind == "f" and np.array_equal(fold, np.round(fold)):
+            raise Wrong("the folds are floats.", "Whole numbers: .astype(int), or np.empty(…, dtype=int).")
         if fold.shape != labels.shape or fold.dtype.kind not in "iu":
             raise Wrong(f"shape {fold.shape}, {fold.dtype}; wanted {labels.shape} integers.")
         if fold.min() < 0 or fold.max() >= k:
@@ -386,6 +449,14 @@ def _check_folds(stratified_folds, rng):
         for label in np.unique(labels):
             count = np.bincount(fold[labels == label], minlength=k)
             if np.ptp(count) > 1:
+                many = rng.permutation(np.repeat([2, 4, 6, 8], 25))
+                part = np.asarray(stratified_folds(many, 5, np.random.default_rng(0)))
+                ordered = [np.bincount(part[np.sort(many) == c], minlength=5) for c in (2, 4, 6, 8)]
+                if max(np.ptp(counts) for counts in ordered) <= 1:
+                    raise Wrong(
+                        f"class {label} occurs {count.min()} to {count.max()} times in a fold.",
+                        "Those are the folds of the SORTED examples. Scatter them back: fold[order] = …",
+                    )
                 raise Wrong(
                     f"class {label} occurs {count.min()} to {count.max()} times in a fold.",
                     "Deal each class out like cards, one fold after the other: positions modulo k.",
@@ -394,7 +465,7 @@ def _check_folds(stratified_folds, rng):
         if np.ptp(count) > 1:
             raise Wrong(
                 f"the folds have {count.min()} to {count.max()} examples.",
-                "Each class begins again at fold 0, so that the first folds get all the rests. "
+                "Each class begins at fold 0, or anywhere, so that some folds get all the rests. "
                 "Where should the next class begin?",
             )
         again = stratified_folds(labels, k, np.random.default_rng(k))
@@ -402,14 +473,21 @@ def _check_folds(stratified_folds, rng):
             raise Wrong("the same rng gives other folds.", "Draw with the rng that you are given.")
         other = stratified_folds(labels, k, np.random.default_rng(k + 1))
         spread.append(np.array_equal(other, fold))
-        within = [fold[labels == label] for label in np.unique(labels)]
-        if all(np.array_equal(part, (part[0] + np.arange(len(part))) % k) for part in within):
-            raise Wrong(
-                "each class is dealt out in the order of the data.",
-                "Data come in an order (sorted, by day, by writer): permute each class with rng first.",
-            )
     if all(spread):
         raise Wrong("every rng gives the same folds.", "Permute each class with rng before you deal it out.")
+    # Who is together with whom must be drawn within each class, not the names of the folds alone.
+    labels = rng.permutation(np.repeat([3, 7, 8], (23, 14, 8)))
+    draws = [np.asarray(stratified_folds(labels, 5, np.random.default_rng(seed))) for seed in range(12)]
+    for label in np.unique(labels):
+        together = set()
+        for fold in draws:
+            part = fold[labels == label].tolist()
+            together.add(tuple(part.index(name) for name in part))  # folds renamed by first appearance
+        if len(together) < 10:  # of 420 for the smallest class: two may be alike
+            raise Wrong(
+                f"12 rngs split class {label} in {len(together)} different ways only.",
+                "Data come in an order (sorted, by day, by writer): permute each class with rng before you deal.",
+            )
 
 
 def _bisected(logits, labels):
@@ -429,6 +507,10 @@ def _check_temperature(exact_temperature, rng):
         labels = rng.integers(0, classes, n)
         logits = rng.normal(size=(n, classes)) + 1.2 * np.eye(classes)[labels]
         cases.append((scale * logits, labels))
+    logits, labels = cases[0]
+    cases += [(logits + 2000, labels), (logits - 2000, labels)]  # softmax does not mind; exp does
+    hot = np.eye(3)[labels]
+    cases += [(0.005 * hot, labels), (-0.1 * logits - 0.5 * hot, labels)]  # the valley lies outside
     for logits, labels in cases:
         given, kept = logits.copy(), labels.copy()
         T = exact_temperature(given, kept)
@@ -445,6 +527,12 @@ def _check_temperature(exact_temperature, rng):
             near, loss = abs(np.log(got / right)), log_loss(logits / got, labels)
             if abs(np.log(got * right)) < 1e-4:
                 hint = "That is β = 1/T."
+            elif right > 99.9 or right < 0.01001:
+                hint = "The valley lies outside of 0.01 … 100 here: return the nearer end."
+            elif any(abs(np.log(got / end)) < 1e-3 for end in (20.0, 0.05, 1.0, 10.0, 0.1)):
+                hint = f"Does your interval end at {got:.3g}? T may lie anywhere between 0.01 and 100."
+            elif np.abs(logits).max() > 1000:
+                hint = "Adding 2,000 to all logits changes no probability. Subtract each row's largest logit first."
             elif near < 0.03:
                 hint = (
                     "Near, but on a grid, or too few halvings: how often must an interval be halved for 1e-6?"
@@ -478,7 +566,7 @@ number(
     "learn-hoeffding",
     5888,
     rtol=1e-9,
-    atol=1,
+    atol=0.5,
     mistakes=[
         (2050, "That is for one model. All 1,000 estimates must hold at once: where does M enter?"),
         (2049, "That is for one model. All 1,000 estimates must hold at once: where does M enter?"),
@@ -522,15 +610,24 @@ def _left_out_residuals(phi, targets, ridge):
             "The sign: residual = target - prediction.",
         ),
         (
-            lambda f, t, r: t - (t - _hat(f, r) @ t) / (1 - _hat(f, r)),
-            "Only the diagonal of H counts, and it belongs to the rows: shape (N, 1).",
+            lambda f, t, r: t - (t - _hat(f, r) @ t) * (1 - np.diag(_hat(f, r)))[:, None],
+            "Divide by 1 - H: a point that the model bends toward must lose its small residual.",
         ),
         (
             lambda f, t, r: t - (t - _hat(f, r) @ t) / (1 - np.trace(_hat(f, r)) / len(f)),
             "The mean of the diagonal is a good guess (generalized cross-validation). Each row has its own.",
         ),
+    ],
+    hints=[
         (
-            lambda f, t, r: t - (t - _hat(f, 0 * r + 1e-12) @ t) / (1 - np.diag(_hat(f, 1e-12)))[:, None],
+            lambda args, expected, got: isinstance(got, np.ndarray) and got.shape != expected.shape,
+            "The diagonal of H belongs to the rows: np.diag(H)[:, None], of shape (N, 1).",
+        ),
+        (
+            lambda args, expected, got: np.allclose(
+                got,
+                args[1] - (args[1] - _hat(args[0], 0) @ args[1]) / (1 - np.diag(_hat(args[0], 0)))[:, None],
+            ),
             "The ridge belongs into H.",
         ),
     ],
@@ -548,6 +645,13 @@ def _conformal_cases(rng):
         labels = np.concatenate([np.arange(classes), rng.integers(0, classes, n - classes)])
         logits = rng.normal(size=(n, classes)) * 1.5 + 2 * np.eye(classes)[labels]
         yield softmax(logits), labels, softmax(2 * rng.normal(size=(m, classes))), alpha
+    # Equal scores, in binary fractions so that no rounding decides; an empty set; a class without a row.
+    labels = np.repeat([0, 1], [30, 30])
+    drawn = np.stack([rng.multinomial(64, [0.8, 0.2] if c == 0 else [0.2, 0.8]) for c in labels]) / 64
+    yield drawn, labels, np.concatenate([drawn[:8], drawn[-8:], [[0.5, 0.5]]]), 0.2
+    labels = np.repeat([0, 1], [20, 20])
+    sure = softmax(rng.normal(size=(40, 3)) + np.array([4.0, 4.0, 0.0]) * np.eye(3)[labels])
+    yield sure, labels, softmax(rng.normal(size=(4, 3))), 0.3
 
 
 def _limit(scores, alpha, plus=1):
@@ -555,13 +659,20 @@ def _limit(scores, alpha, plus=1):
     return np.sort(scores)[max(rank, 1) - 1] if rank <= len(scores) else np.inf
 
 
-def _sets(p_val, labels_val, p, alpha, plus=1, infinite=True):
+def _sets(p_val, labels_val, p, alpha, plus=1, infinite=True, strict=False):
     out = np.zeros(p.shape, dtype=bool)
     for c in range(p.shape[1]):
         scores = 1 - p_val[labels_val == c, c]
         limit = _limit(scores, alpha, plus)
-        out[:, c] = 1 - p[:, c] <= (limit if infinite or np.isfinite(limit) else scores.max())
+        if not infinite and np.isinf(limit):
+            limit = scores.max() if len(scores) else -np.inf
+        out[:, c] = (1 - p[:, c] < limit) if strict else (1 - p[:, c] <= limit)
     return out
+
+
+def _never_without_limit(p_val, labels_val, p, alpha):
+    limits = [_limit(1 - p_val[labels_val == c, c], alpha) for c in range(p.shape[1])]
+    return _sets(p_val, labels_val, p, alpha) & np.isfinite(limits)
 
 
 def _one_limit(p_val, labels_val, p, alpha):
@@ -587,12 +698,20 @@ def _all_rows(p_val, labels_val, p, alpha):
             "The limit of class c comes from the validation rows whose TRUE class is c.",
         ),
         (
+            _never_without_limit,
+            "A class whose rank lies beyond its scores is ALWAYS in the set; yours is never.",
+        ),
+        (
+            lambda a, b, c, d: _sets(a, b, c, d, strict=True),
+            "At most the limit: a score that equals it belongs to the set.",
+        ),
+        (
             lambda a, b, c, d: _sets(a, b, c, 1 - d),
             "alpha is the share of misses: the rank is at (1 - alpha) of the scores.",
         ),
         (
             lambda a, b, c, d: _sets(a, b, c, d, plus=0),
-            "The new example counts too: the rank is ⌈(n + 1)(1 - alpha)⌉.",
+            "The new example counts too, and the rank is rounded up: ⌈(n + 1)(1 - alpha)⌉.",
         ),
         (lambda a, b, c, d: ~_sets(a, b, c, d), "Turned round: a small score 1 - p is a good fit."),
     ],

@@ -29,6 +29,31 @@ def split_groups(groups, share, rng, turned=False, masks=False, lose=False):
     return (away, train) if turned else (train, away)
 
 
+def split_masks(groups, share, rng):
+    return split_groups(groups, share, rng, masks=True)
+
+
+def split_until_share_of_rows(groups, share, rng):
+    held = np.zeros(len(groups), dtype=bool)
+    for name in rng.permutation(np.unique(groups)):
+        if held.mean() < share:
+            held |= groups == name
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def split_by_size(groups, share, rng):
+    names, sizes = np.unique(groups, return_counts=True)
+    order = np.argsort(sizes, kind="stable")[:: 1 if rng.random() < 0.5 else -1]
+    held = np.isin(groups, names[order][: round(share * len(names))])
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def split_sparse_numbers(groups, share, rng):
+    count = groups.max() + 1
+    held = np.isin(groups, rng.permutation(count)[: round(share * count)])
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def split_in_a_loop(groups, share, rng):
     names = list(dict.fromkeys(groups.tolist()))
     rng.shuffle(names)
@@ -106,15 +131,15 @@ def best_limit(scores, truth):
     return max(np.sort(scores), key=lambda limit: f1(scores >= limit, truth))
 
 
-def dealt(labels, k, rng, mix=True, restart=False, by_class=True):
+def dealt(labels, k, rng, mix=True, restart=False, by_class=True, backward=False, start=0):
     fold = np.empty(len(labels), dtype=int)
     if not by_class:
         fold[rng.permutation(len(labels))] = np.arange(len(labels)) % k
         return fold
-    start = 0
+    start = rng.integers(k) if backward else start
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        rows = rng.permutation(rows) if mix else rows
+        rows = rows[::-1] if backward else rng.permutation(rows) if mix else rows
         fold[rows] = (start + np.arange(len(rows))) % k
         start = 0 if restart else start + len(rows)
     return fold
@@ -156,6 +181,18 @@ def temperature_by_brent(logits, labels):
         p = softmax(beta * logits)
         return np.mean((p * logits).sum(axis=1) - logits[row, labels])
 
+    if slope(0.01) > 0 or slope(100) < 0:
+        return 100.0 if slope(0.01) > 0 else 0.01
+    return 1 / brentq(slope, 0.01, 100, xtol=1e-12, rtol=1e-12)
+
+
+def inside_only(logits, labels):  # knows nothing of a valley outside
+    row = np.arange(len(labels))
+
+    def slope(beta):
+        p = softmax(beta * logits)
+        return np.mean((p * logits).sum(axis=1) - logits[row, labels])
+
     return 1 / brentq(slope, 0.01, 100, xtol=1e-12, rtol=1e-12)
 
 
@@ -182,10 +219,15 @@ def class_sets(p_val, labels, p, alpha, plus=1, always=True, own=True):
         scores = sorted(1 - p_val[n, c] for n in range(len(labels)) if labels[n] == c or not own)
         rank = int(np.ceil((len(scores) + plus) * (1 - alpha) - 1e-9))
         if rank > len(scores):
-            columns.append(np.full(len(p), True) if always else 1 - p[:, c] <= scores[-1])
+            columns.append(np.full(len(p), True) if always else 1 - p[:, c] <= max(scores, default=-1))
         else:
             columns.append(1 - p[:, c] <= scores[rank - 1])
     return np.stack(columns, axis=1)
+
+
+def never_without_limit(p_val, labels, p, alpha):
+    counts = np.bincount(labels, minlength=p.shape[1])
+    return class_sets(p_val, labels, p, alpha) & (np.ceil((counts + 1) * (1 - alpha)) <= counts)
 
 
 def one_limit(p_val, labels, p, alpha):
@@ -202,6 +244,10 @@ WRONG = {
         (lambda g, s, r: split_groups(g, s, r, masks=True), "np.flatnonzero"),
         (lambda g, s, r: split_groups(g, s, r, lose=True), ""),
         (lambda g, s, r: split_groups(g, s, np.random.default_rng()), ""),
+        (split_until_share_of_rows, "Count groups"),
+        (split_by_size, "the same chance"),
+        (lambda g, s, r: [np.where(part) for part in split_masks(g, s, r)], "take its [0]"),
+        (split_sparse_numbers, ""),
     ],
     "learn-zoo-encoding": [
         (lambda c, y, t: encoded(c, y, range(len(c)), 0), "have seen the labels"),
@@ -216,9 +262,12 @@ WRONG = {
         (lambda v, t: t[-1], "the last one"),
         (lambda v, t: t[np.flatnonzero(v == v.min())[-1]], "the first is wanted"),
         (lambda v, t: int(np.argmin(v)), "That is its number"),
+        (lambda v, t: t[next((i for i in range(len(v) - 1) if v[i + 1] > v[i]), len(v) - 1)], "first rise"),
+        (lambda v, t: max(t[v == v.min()]), ""),
     ],
     "learn-zoo-axes": [
         (lambda y, p, c: recalls(y, p, c, axis=0), "the precision"),
+        (lambda y, p, c: recalls(y, p, max(y.max(), p.max()) + 1), ""),
         (lambda y, p, c: np.nan_to_num(recalls(y, p, c)), "has no recall"),
         (lambda y, p, c: np.diag(matrix_of(y, p, c)) / len(y), "the class itself"),
         (lambda y, p, c: np.array([np.mean(p[y == k] == k) for k in np.unique(y)]), "One number for each"),
@@ -238,12 +287,15 @@ WRONG = {
         (lambda m, s: (m * s).sum(), "How many are there"),
         (lambda m, s: m.sum() / s.sum(), "stands for"),
         (lambda m, s: (m * s).mean(), "not of batches"),
+        (lambda m, s: (m[:-1].sum() * s[0] + m[-1] * s[-1]) / (s[0] * (len(m) - 1) + s[-1]), ""),
     ],
     "learn-zoo-scaler": [
         (lambda a, b: scaled_with_guard(a, b, np.concatenate([a, b])), "have taken part"),
         (lambda a, b: (scaled_with_guard(a, b)[0], scaled_with_guard(a, b, b)[1]), "their own numbers"),
         (lambda a, b: scaled(a, b, a), "constant column"),
         (scaled_zero_only, "of rounding"),
+        (lambda a, b: [(c - a.mean(axis=0)) / (a.std(axis=0) + 1e-8) for c in (a, b)], ""),
+        (lambda a, b: [(c - a.mean(axis=0)) / np.where(a.std(0) < 1e-3, 1, a.std(0)) for c in (a, b)], ""),
         (lambda a, b: scaled_with_guard(a, b, ddof=1), "divides by N - 1"),
         (lambda a, b: (a - a.mean(axis=0), b - a.mean(axis=0)), "not yet divided"),
     ],
@@ -254,13 +306,29 @@ WRONG = {
         (lambda a, b, c, d: np.mean((c >= best_limit(a, b)) == d), "the accuracy"),
         (lambda a, b, c, d: f1(c > best_limit(a, b), d), "score >= threshold"),
     ],
-    "learn-precision": [(0.99, "share of the ill"), (0.95, "share of the healthy"), (0.2, "odds")],
-    "learn-size": [(109, "square the 0.002"), (62500, "worst case"), (475, "square the 0.002")],
+    "learn-precision": [
+        (0.1653, "of the healthy, not of all"),
+        (99 / 104, "as many healthy"),
+        (0.99, "share of the ill"),
+        (0.95, "share of the healthy"),
+        (0.2, "odds"),
+    ],
+    "learn-size": [
+        (11874, ""),
+        (23.75, "falls like 1/n"),
+        (109, "square the 0.002"),
+        (62500, "worst case"),
+        (475, "square the 0.002"),
+    ],
     "learn-folds": [
         (lambda y, k, r: dealt(y, k, r, by_class=False), "Deal each class out"),
         (lambda y, k, r: dealt(y, k, r, restart=True), "Where should the next class begin"),
-        (lambda y, k, r: dealt(y, k, r, mix=False), "permute each class"),
+        (lambda y, k, r: dealt(y, k, r, mix=False), "ermute each class"),
         (as_lists, "One number for each example"),
+        (lambda y, k, r: dealt(y, k, r)[np.argsort(y, kind="stable")], "Scatter them back"),
+        (lambda y, k, r: dealt(y, k, r, backward=True), "ermute each class"),
+        (lambda y, k, r: dealt(y, k, r, mix=False, start=r.integers(k)), "ermute each class"),
+        (lambda y, k, r: dealt(y, k, r).astype(float), "astype(int)"),
     ],
     "learn-temperature": [
         (lambda z, y: 1 / temperature(z, y), "That is β"),
@@ -268,7 +336,9 @@ WRONG = {
         (temperature_on_a_grid, "on a grid"),
         (lambda z, y: temperature(z, y, halvings=8), "how often must"),
         (lambda z, y: temperature(z, y, of_truth=False), "ran to an end"),
-        (lambda z, y: 1.0, "logit of the true class"),
+        (lambda z, y: 1.0, "Does your interval end"),
+        (lambda z, y: temperature(z, y, stable=False), "largest logit"),
+        (inside_only, ""),
     ],
     "learn-peak": [
         ((300, 300), "as many features"),
@@ -277,13 +347,22 @@ WRONG = {
         (150, ""),
         ((150, "150 features"), ""),
     ],
-    "learn-hoeffding": [(2050, "where does M enter"), (5503, "Both sides"), (177, "squared"), (5885, "")],
+    "learn-hoeffding": [
+        (2050, "where does M enter"),
+        (5503, "Both sides"),
+        (177, "squared"),
+        (5885, ""),
+        (5887, "round up"),
+        (5889, ""),
+    ],
     "learn-loo": [
         (lambda f, t, r: hat(f, r) @ t, "have seen the row"),
         (lambda f, t, r: t - left_out(f, t, r), "Those are the residuals"),
         (lambda f, t, r: 2 * t - left_out(f, t, r), "The sign"),
         (lambda f, t, r: left_out(f, t, r, change=lambda H: np.trace(H) / len(H)), "generalized"),
         (lambda f, t, r: left_out(f, t, r * len(f)), ""),
+        (lambda f, t, r: left_out(f, t, r, change=lambda H: np.diag(H)), ""),
+        (lambda f, t, r: t - (t - hat(f, r) @ t) * (1 - np.diag(hat(f, r)))[:, None], "Divide by"),
     ],
     "learn-conformal": [
         (one_limit, "one limit for all"),
@@ -292,6 +371,8 @@ WRONG = {
         (lambda *a: class_sets(*a, always=False), "always in the set"),
         (lambda *a: ~class_sets(*a), "Turned round"),
         (lambda a, b, c, d: class_sets(a, b, c, 1 - d), "share of misses"),
+        (never_without_limit, "yours is never"),
+        (lambda *a: class_sets(*a) | (a[2] == a[2].max(axis=1, keepdims=True)), ""),
     ],
 }
 
@@ -304,7 +385,7 @@ RIGHT = {
         lambda v, t: float(next(b for a, b in zip(v, t, strict=True) if a == min(v))),
     ],
     "learn-zoo-axes": [lambda y, p, c: recalls(y, p, c)],
-    "learn-zoo-rare": [lambda y, p: float(np.nanmean(recalls(y, p, 10)))],
+    "learn-zoo-rare": [lambda y, p: float(np.mean([(p[y == c] == c).mean() for c in {*y.tolist()}]))],
     "learn-zoo-batches": [
         lambda m, s: np.average(m, weights=s),
         lambda m, s: sum(a * b for a, b in zip(m, s, strict=True)) / sum(s),
