@@ -131,7 +131,7 @@ QUERIES = {
     "IoU": "book/segmentation",
     "skip connection": "book/segmentation",
     "transposed convolution": "book/segmentation",
-    "receptive field": "book/segmentation",
+    "receptive field": "book/convolution#",
     "v-prediction": "book/diffusion",
     "DDIM": "book/diffusion",
     "classifier-free guidance": "book/diffusion",
