@@ -165,6 +165,10 @@ def _along(k, T, w, peak, u):
             lambda k, T, w, peak: peak * (k + 1) / w if k < w or not w else _half(k, T, w, peak),
             "With w = 0 there is no warm-up: nothing may be divided by w.",
         ),
+        (
+            lambda k, T, w, peak: [_half(i, T, w, peak) for i in range(T)][k],
+            "Your list ends at T. And the rate after that?",
+        ),
     ],
 )
 def rate_at(k, T, w, peak):
@@ -1059,7 +1063,10 @@ def _judge_forward(forward, rng):
         active = net.hidden(x[0]).relu()[units]
     factors, again = ((called(row) - net.out.bias.detach()) / active for _ in range(2))
     if torch.allclose(factors, torch.ones_like(factors), atol=1e-3):
-        raise Wrong("in training mode nothing is dropped.", "training=net.training, not training=False.")
+        raise Wrong(
+            "in training mode nothing is dropped.",
+            "Your dropout never trains. Who knows the mode, and how does it reach F.dropout?",
+        )
     if torch.equal(factors, again):
         raise Wrong(
             "in training mode two calls drop the same.", "A new draw in each call: no seed belongs in here."

@@ -533,6 +533,7 @@ WRONG = {
         (lambda k, T, w, peak: schedule(k, T, w, 1.0), "Multiply it by the peak"),
         (lambda k, T, w, peak: schedule(k, T, w, peak) * (1 + (k >= w)), "factor ½"),
         (lambda *a: cosine_at(*a, plus=1), "behind you there"),
+        (lambda k, *rest: [schedule(i, *rest) for i in range(rest[0])][k], "ends at T"),
         (lambda k, T, w, peak: cosine_at(k, T, w, peak, steps=w), "how many steps is that"),
         (lambda *a: cosine_at(*a, pi=2 * math.pi), "half a cosine"),
         (lambda *a: cosine_at(*a, pi=math.pi / 2), "half a cosine"),
@@ -688,7 +689,7 @@ WRONG = {
     ],
     "train-zoo-dropout": [
         (lambda net, x: net.out(F.dropout(net.hidden(x).relu(), 0.5)), "drops by default"),
-        (lambda net, x: net.out(net.hidden(x).relu()), "training=net.training"),
+        (lambda net, x: net.out(net.hidden(x).relu()), "never trains"),
         (
             lambda net, x: net.out(
                 F.dropout(net.hidden(x).relu(), 0.5) if net.training else net.hidden(x).relu() / 2
