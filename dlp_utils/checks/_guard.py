@@ -19,7 +19,7 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parents[1])  # dlp_utils: no line of it is the reader's
 PRINT_LIMIT = 300  # characters of the reader's own output that are kept
 PATIENCE = 6  # times the limit may pass on the clock, where the machine is busy or the code sleeps
 
