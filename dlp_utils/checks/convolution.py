@@ -644,5 +644,8 @@ def _check_equivariant(equivariant_pool, rng):
                     continue
                 moved = np.asarray(call(equivariant_pool, np.roll(x, (down, right), (0, 1))))
                 if not _is_moved(moved, y):
-                    hint = "Which of the four grids do you keep? Choose by the numbers in it, not by i and j."
+                    hint = (
+                        "Which of the four grids do you keep? Choose by the numbers in it, not by i and j, and by a measure "
+                        "in which they hardly ever tie: the largest pixel lies in a window of each of the four."
+                    )
                     raise Wrong(f"moved by ({down}, {right}) the picture gives other numbers.", hint)
