@@ -13,6 +13,7 @@ from dataclasses import dataclass
 MODULES = [
     "toy",  # backpropagation: linear, xor, circles
     "digits",  # learning, training: handwritten digits
+    "text",  # language_models, sequences: plays, last names, sentences
     "eeg",  # eeg_classification: two real sets, a simulation
     "segmentation",  # segmentation: real nuclei, generated pets, the original pets
     "motion",  # video_generation: motion-capture clips, rendered
