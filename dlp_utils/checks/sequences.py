@@ -17,7 +17,7 @@ def _generator(rng):
 
 
 def _normal(rng, *size, dtype=torch.float64):
-    return torch.randn(*size, generator=_generator(rng), dtype=dtype)
+    return torch.randn(size, generator=_generator(rng), dtype=dtype)
 
 
 def _tensors(state):
@@ -49,8 +49,9 @@ def _check_cut(cut, rng):
         except AttributeError:
             raise Wrong(
                 f"no answer for a {type(state).__name__}.",
-                "An LSTM hands on a tuple, and before the first block there is None.",
+                "An LSTM hands on a tuple, some models a list of such, and before the first block there is None.",
             ) from None
+        _expect_untouched(_tensors(state), before)
         if not _same_structure(state, got):
             raise Wrong(
                 f"a {type(state).__name__} went in, and something built otherwise came out.",
@@ -58,14 +59,15 @@ def _check_cut(cut, rng):
             )
         if [t.grad_fn for t in _tensors(state)] != had:
             raise Wrong("the state that you were given has lost its graph.", "Who else may need it?")
-        for t, b, old in zip(_tensors(got), before, _tensors(state), strict=True):
+        for t, b in zip(_tensors(got), before, strict=True):
             if t.requires_grad:
-                hint = "A copy is made by the graph, and stays in it." if t is not old else ""
-                raise Wrong(
-                    "the result still leads back to the weights.", hint or "What does detach() return?"
-                )
-            if not torch.equal(t, b):
-                raise Wrong("the numbers have changed.", "The state goes on; only its history is cut.")
+                raise Wrong("the result still leads back to the weights.", "Which call cuts the graph?")
+            expect_close(t, b, "the numbers", hint="The state goes on; only its history is cut.")
+
+
+def _expect_untouched(now, before):
+    if not all(torch.equal(a.detach(), b) for a, b in zip(now, before, strict=True)):
+        raise Wrong("your code modifies its input in place.", "Work on a copy.")
 
 
 def _quarters(rng):
@@ -117,7 +119,7 @@ def _check_alone(alone_each, rng):
 
     def last_hears(x):
         y = torch.tanh(x)
-        return torch.cat([y[:-1], y[-1:] + x[-2:-1]])
+        return torch.cat([y[:-1], y[-1:] + x.roll(1, 0)[-1:]])
 
     def late(x):  # heard at the last step only
         return torch.cat([x[:, :-1], x[:, -1:] + x[:1, -1:]], dim=1)
@@ -141,14 +143,16 @@ def _check_alone(alone_each, rng):
     for n, t, d in ((3, 4, 2), (4, 4, 3), (2, 5, 1)):
         x = _normal(rng, n, t, d, dtype=torch.float32) + 2
         for run, expected, hint in cases:
-            got = alone_each(run, x.clone())
+            given = x.clone()
+            got = alone_each(run, given)
+            _expect_untouched([given], [x])
             if not isinstance(got, (bool, np.bool_)) and not (torch.is_tensor(got) and got.numel() == 1):
                 raise Wrong(f"{type(got).__name__} is neither True nor False.")
             if bool(got) != expected:
                 raise Wrong(f"{bool(got)} for a batch of {n}; wanted {expected}.", hint)
 
-    def single(x):  # PyTorch's own rounding, which depends on the size of the batch
-        return torch.sin(x) + 1e-7 * len(x)
+    def single(x):  # rounding, which depends on the others
+        return torch.sin(x) + 1e-7 * x.mean(dim=0)
 
     if not alone_each(single, _normal(rng, 3, 4, 2, dtype=torch.float32)):
         raise Wrong("False where the outputs differ in the seventh digit.", "Compare up to rounding, 1e-5.")
@@ -178,6 +182,10 @@ def _true_mean(h, lengths):
     "seq-zoo-mean",
     _padded,
     mistakes=[
+        (
+            lambda h, n: (h * _mask(h, n)[..., None]).sum(dim=0) / n[:, None],
+            "nan times 0 is nan. Choose, do not multiply.",
+        ),
         (lambda h, n: h.mean(dim=0), "The padding is averaged as well."),
         (
             lambda h, n: torch.where(_mask(h, n)[..., None], h, 0).mean(dim=0),
@@ -190,10 +198,6 @@ def _true_mean(h, lengths):
         (
             lambda h, n: h[n - 1, torch.arange(h.shape[1])],
             "That is the last true state, not the mean of all.",
-        ),
-        (
-            lambda h, n: (h * _mask(h, n)[..., None]).sum(dim=0) / n[:, None],
-            "nan times 0 is nan. Choose, do not multiply.",
         ),
         (
             lambda h, n: torch.stack([h[: k + 1, i].mean(dim=0) for i, k in enumerate(n)]),
@@ -281,69 +285,77 @@ def _check_goes_on(goes_on, rng):
     repeated = torch.from_numpy(rng.integers(0, 3, 200))
     cases.append((_cut_into(repeated, 2, 5), True, "Few symbols, many repeats, in the right order."))
     for pairs, expected, hint in cases:
-        got = goes_on([(x.clone(), y.clone()) for x, y in pairs])
+        given = [(x.clone(), y.clone()) for x, y in pairs]
+        got = goes_on(given)
+        if len(given) != len(pairs):
+            raise Wrong("your code modifies its input in place.", "Work on a copy.")
+        _expect_untouched(*([t for pair in part for t in pair] for part in (given, pairs)))
         if not isinstance(got, (bool, np.bool_)) and not (torch.is_tensor(got) and got.numel() == 1):
             raise Wrong(f"{type(got).__name__} is neither True nor False.")
         if bool(got) != expected:
             raise Wrong(f"{bool(got)}; wanted {expected}.", hint)
 
 
-def _clip_case(rng, scale, none=False, zero=False):
-    parameters = [_normal(rng, *size) for size in ((2, 3), (4,), ())]
-    for p in parameters:
-        p.grad = torch.zeros_like(p) if zero else scale * _normal(rng, *p.shape)
-    if none:
-        parameters[1].grad = None
-    return parameters
+def _clip_cases(rng):
+    yield [torch.tensor([3.0, 4.0])], [torch.tensor([30.0, 40.0])], 0.1, 1.0
+    yield [torch.tensor([1.0]), torch.tensor([2.0])], [torch.tensor([3.0]), torch.tensor([4.0])], 0.5, 1.0
+    yield [torch.tensor([1.0])], [torch.tensor([0.0])], 0.1, 1.0
+    for scale, most in ((5.0, 1.0), (0.01, 1.0), (0.2, 3.0), (40.0, 2.0)):
+        shapes = (2, 3), (4,), ()
+        yield (
+            [_normal(rng, *shape) for shape in shapes],
+            [scale * _normal(rng, *shape) for shape in shapes],
+            0.1,
+            most,
+        )
 
 
-@free_form("seq-zoo-clip")
-def _check_careful(careful_step, rng):
-    for scale, most, none, zero in (
-        (5.0, 1.0, False, False),
-        (0.01, 1.0, False, False),
-        (3.0, 0.5, True, False),
-        (1.0, 1.0, False, True),
-        (40.0, 2.0, False, False),
-    ):
-        parameters = _clip_case(rng, scale, none, zero)
-        before = [p.clone() for p in parameters]
-        given = [None if p.grad is None else p.grad.clone() for p in parameters]
-        leaves = [p.requires_grad_() for p in parameters]
-        careful_step(leaves, 0.1, most)
-        used = [g for g in given if g is not None]
-        norm = torch.stack([g.square().sum() for g in used]).sum().sqrt()
-        factor = min(1.0, most / norm.item()) if norm > 0 else 1.0
-        for p, old, g in zip(parameters, before, given, strict=True):
-            moved = p.detach() - old
-            if g is None:
-                if not torch.equal(p.detach(), old):
-                    raise Wrong("a parameter without a gradient has moved.")
-                continue
-            each = min(1.0, most / g.norm().item()) if g.norm() > 0 else 1.0
-            expect_close(
-                moved,
-                -0.1 * factor * g,
-                "the step of a parameter",
-                atol=1e-6,
-                mistakes=[
-                    (torch.zeros_like(moved), "Nothing has moved. Change the parameters in place."),
-                    (
-                        -0.1 * g,
-                        "That is the step without the bound. Which comes first, bounding or stepping?",
-                    ),
-                    (0.1 * factor * g, "Downhill is against the gradient."),
-                    (-0.1 * each * g, "Each parameter has been bounded by itself: the direction changes."),
-                    (
-                        -0.1 * g.clamp(-most, most),
-                        "Each number has been bounded by itself: the direction changes.",
-                    ),
-                    (
-                        -0.1 * g * most / max(norm.item(), 1e-12),
-                        "A gradient that is short already stays as it is.",
-                    ),
-                ],
-            )
+def _stepped(weights, gradients, lr, most, each=False, value=False, always=False, sign=-1, square=False):
+    norms = [g.norm().item() for g in gradients]
+    whole = math.hypot(*norms)
+    whole = whole**2 if square else whole
+    out = []
+    for w, g, own in zip(weights, gradients, norms, strict=True):
+        norm = own if each else whole
+        factor = most / norm if norm > most or (always and norm > 0) else 1.0
+        out.append(w + sign * lr * (g.clamp(-most, most) if value else factor * g))
+    return out
+
+
+def _step_mistake(**kind):
+    return lambda *args: _stepped(*args, **kind)
+
+
+@exercise(
+    "seq-zoo-clip",
+    _clip_cases,
+    rtol=1e-5,
+    atol=1e-6,
+    mistakes=[
+        (
+            lambda w, g, lr, most: _stepped(w, g, lr, math.inf),
+            "That is the step without the bound. Which comes first, bounding or stepping?",
+        ),
+        (_step_mistake(each=True), "Each tensor has been bounded by itself: the direction changes."),
+        (_step_mistake(value=True), "Each number has been bounded by itself: the direction changes."),
+        (_step_mistake(always=True), "A gradient that is short already stays as it is."),
+        (_step_mistake(sign=1), "Downhill is against the gradient."),
+        (_step_mistake(square=True), "That is the square of the norm."),
+        (lambda w, g, lr, most: list(w), "Nothing has moved."),
+        (
+            lambda w, g, lr, most: _stepped(w, [lr * a for a in g], 1.0, most),
+            "It is the gradient that is bounded, not the gradient times the rate.",
+        ),
+    ],
+    hints=[
+        (
+            lambda args, expected, got: any(torch.is_tensor(t) and t.isnan().any() for t in got),
+            "The gradient may be zero. What is 1 / 0?",
+        ),
+    ],
+)
+def careful_step(weights, gradients, lr, most):
+    return _stepped(weights, gradients, lr, most)
 
 
 # --- exercises -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dlp_utils.data import text
-from dlp_utils.models.language_models import KneserNey
+from dlp_utils.models.language_models import NGram, next_probs
 from dlp_utils.models.training import cosine, warmup
 
 # %%
@@ -334,8 +334,8 @@ def log_probs(model, ids):
 
 def counted_log_probs(train, ids, vocab, order=6):
     """The same by Kneser–Ney counts of `train`."""
-    counts = KneserNey(order).fit(train.numpy(), vocab)
-    return counts.log_prob(ids.numpy())[1:]
+    counts = NGram(order).fit(train.numpy(), vocab)
+    return np.log(counts.probs(ids.numpy()))[1:]
 
 
 def bits(logs):
@@ -371,26 +371,30 @@ def split_bits(logs, ids):
 
 # %%
 @torch.no_grad()
-def write(model, symbols, begin, count, temperature=1.0, seed=0):
-    """`begin`, continued by `count` symbols drawn one after the other."""
-    if not temperature > 0:
+def write(model, symbols, begin, count, temperature=1.0, seed=0, mix=None):
+    """`begin`, continued by `count` symbols drawn one after the other.
+
+    mix: None, or an NGram and the weight of the network beside it.
+    """
+    if not (temperature > 0 and begin):
         raise ValueError(
-            f"the temperature is {temperature}: it must be above 0"
+            f"temperature {temperature}, begin {begin!r}: the first must be "
+            "above 0, and the second hold at least one symbol to go on from"
         )
-    device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(seed)
-    ids, state = symbols.encode(begin).to(device), None
-    if len(ids) == 0:
-        raise ValueError(
-            "nothing to go on from: begin with one symbol at least"
-        )
-    written = []
+    device, rng = next(model.parameters()).device, np.random.default_rng(seed)
+    ids, state = symbols.encode(begin).tolist(), None
+    new = ids
     for _ in range(count):
-        logits, state = model(ids[:, None], state)
-        p = (logits[-1, 0] / temperature).softmax(dim=0).cpu()
-        ids = torch.multinomial(p, 1, generator=generator).to(device)
-        written.append(int(ids))
-    return begin + symbols.decode(written)
+        logits, state = model(torch.tensor(new, device=device)[:, None], state)
+        p = logits[-1, 0].double().softmax(dim=0).cpu().numpy()
+        if mix is not None:
+            counts, weight = mix
+            q = next_probs(counts, ids[-counts.order + 1 :])
+            p = weight * p + (1 - weight) * q
+        p = p ** (1 / temperature)
+        new = [int(rng.choice(len(p), p=p / p.sum()))]
+        ids = ids + new
+    return symbols.decode(ids)
 
 # %%
 def pad(sequences, filler=0):

@@ -5,7 +5,7 @@ One row a run in each of the four tables beside this file.
 `_remember`: six layers, three lengths, five seeds; name the first of T symbols, 400 steps.
 `_truncate`: GRU, 2,048 characters a step in blocks of different length, the state handed on
 or not; 400 steps, three seeds. `_names`: three layers read last names, five seeds.
-`_text`: three layers on six plays; three learning rates with 400 steps, one seed, and then
+`_text`: three layers on six plays; four learning rates with 400 steps, one seed, and then
 1,200 steps at the rate with the fewest validation bits, three seeds; beside it the mixture
 with Kneser-Ney counts of six characters.
 """
@@ -25,7 +25,7 @@ from dlp_utils.models import sequences as lab
 
 FOLDER = Path(__file__).parent
 STAMP = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-RATES = (2e-3, 4e-3, 8e-3)
+RATES = (2e-3, 4e-3, 8e-3, 1.6e-2)
 LAYERS = ("RNN", "LSTM", "GRU")
 
 
