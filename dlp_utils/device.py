@@ -172,7 +172,8 @@ def estimate(build, example_batch, step, config, device="cuda"):
         kept[storage._cdata] = storage  # holding the storage keeps its id from being used again
         return tensor
 
-    with FakeTensorMode():
+    # cuDNN's recurrent layers ask the real card, which is not there; PyTorch's own ones compute the same.
+    with FakeTensorMode(), torch.backends.cudnn.flags(enabled=False):
         with torch.device(device):  # for the weights only: what `step` creates must name its own device
             model = build(config)
         batch = example_batch(config, torch.device(device))

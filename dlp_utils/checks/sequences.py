@@ -545,8 +545,8 @@ def learning_mixture(p, q, weight):
 
 interval(
     "seq-half",
-    -5,
-    -3,
+    -3.2,
+    -1.9,
     below="Less than bias 1 would leave? Is it the forget gate's quarter, the second, that you have moved?",
     above="That is near bias 3. Is your number a decimal logarithm, and at lag 100?",
 )

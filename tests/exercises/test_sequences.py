@@ -355,7 +355,7 @@ RIGHT = {
     "seq-paper-gru": [paper_gru],
     "seq-reverse": [turned_by_index],
     "seq-bayes": [learned],
-    "seq-half": [-4, -3.4],
+    "seq-half": [-3, -2.5],
     "seq-truncated": [by_autograd],
     "seq-lstm-backward": [lstm_by_autograd, lstm_by_hand],
 }
