@@ -4,7 +4,7 @@ __all__ = ['STEP', 'KINDS', 'CONFIGS', 'Symbols', 'rnn_step', 'unroll', 'lstm_st
            'rnn_backward', 'make', 'gradient_by_lag', 'remember_run', 'Config', 'CharModel', 'build', 'example_batch',
            'step', 'detached', 'blocks', 'train_text', 'log_probs', 'counted_log_probs', 'bits', 'mixed', 'best_weight',
            'split_bits', 'write', 'pad', 'last_states', 'NameReader', 'name_parts', 'train_names', 'named', 'names_run',
-           'clip_by_norm', 'text_run', 'paper_gru_step']
+           'clip_by_norm', 'text_run', 'paper_gru_step', 'neighbors', 'skip_gram']
 
 # %%
 import math
@@ -563,3 +563,42 @@ def paper_gru_step(x, h, U, W, b):
     r, z = torch.sigmoid(a[..., : 2 * H] + h @ w).chunk(2, dim=-1)
     n = torch.tanh(a[..., 2 * H :] + (r * h) @ W[:, 2 * H :])
     return z * n + (1 - z) * h
+
+# %%
+def neighbors(words, size, window):
+    """The commonest words, and how often each two stand near each other.
+
+    words: a list. Gives a list of `size` words and an array (size, size).
+    """
+    names, counts = np.unique(words, return_counts=True)
+    if len(names) < size:
+        raise ValueError(f"the text has {len(names)} words, not {size}")
+    kept = names[np.argsort(-counts, kind="stable")[:size]].tolist()
+    number = {w: n for n, w in enumerate(kept)}
+    ids = np.array([number.get(w, -1) for w in words])
+    table = np.zeros((size, size))
+    for k in range(1, window + 1):
+        a, b = ids[:-k], ids[k:]
+        both = (a >= 0) & (b >= 0)
+        np.add.at(table, (a[both], b[both]), 1)
+    return kept, table + table.T
+
+# %%
+def skip_gram(table, width=24, negatives=5, steps=200, seed=0):
+    """Rows of words as the middle and as neighbors, and the scores.
+
+    table: (V, V) counts. Source: def-sequences-skip-gram.
+    """
+    pairs = torch.as_tensor(table / table.sum(), dtype=torch.float32)
+    noise = pairs.sum(1, keepdim=True) * pairs.sum(0)
+    g = torch.Generator().manual_seed(seed)
+    size = 2, len(table), width
+    rows = (0.1 * torch.randn(size, generator=g)).requires_grad_()
+    optimizer = torch.optim.Adam([rows], lr=0.05)
+    for _ in range(steps):
+        scores = rows[0] @ rows[1].T
+        near, far = F.logsigmoid(scores), F.logsigmoid(-scores)
+        optimizer.zero_grad()
+        (-(pairs * near + negatives * noise * far).sum()).backward()
+        optimizer.step()
+    return *rows.detach(), (rows[0] @ rows[1].T).detach()

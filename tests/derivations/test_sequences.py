@@ -394,3 +394,42 @@ def test_a_mean_over_padding_is_a_mixture_of_two_losses():
     padding = F.cross_entropy(logits[~true], targets[~true])
     expected = alpha * kept + (1 - alpha) * padding
     assert torch.allclose(F.cross_entropy(*flat), expected, atol=1e-12)
+
+
+def skip_gram_loss(scores, pairs, m):
+    """J as defined, entry by entry, with plain logs of plain sigmoids."""
+    words, nears = pairs.sum(1), pairs.sum(0)
+    total = 0
+    for w, c in itertools.product(range(len(pairs)), range(len(pairs))):
+        true = torch.log(1 / (1 + torch.exp(-scores[w, c])))
+        drawn = torch.log(1 / (1 + torch.exp(scores[w, c])))
+        total = total - pairs[w, c] * true - m * words[w] * nears[c] * drawn
+    return total
+
+
+@verifies("eq-sequences-skip-gram-gradient")
+def test_the_gradient_of_a_score():
+    pairs = draw(4, 4).exp()
+    pairs, m = pairs / pairs.sum(), 5
+    scores = draw(4, 4, seed=1).requires_grad_()
+    (found,) = torch.autograd.grad(skip_gram_loss(scores, pairs, m), scores)
+    apart = pairs.sum(1, keepdim=True) * pairs.sum(0)
+    expected = -pairs * torch.sigmoid(-scores) + m * apart * scores.sigmoid()
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+@verifies("eq-sequences-information")
+def test_the_best_scores_are_mutual_information():
+    # The minimum, found by Newton steps on each score from the loss alone.
+    pairs = draw(3, 3, seed=2).exp()
+    pairs, m = pairs / pairs.sum(), 4
+    scores = torch.zeros(3, 3).double().requires_grad_()
+    for _ in range(40):
+        loss = skip_gram_loss(scores, pairs, m)
+        (g,) = torch.autograd.grad(loss, scores, create_graph=True)
+        (h,) = torch.autograd.grad(g.sum(), scores)  # scores do not interact
+        scores = (scores - g / h).detach().requires_grad_()
+    apart = pairs.sum(1, keepdim=True) * pairs.sum(0)
+    assert torch.allclose(
+        scores, (pairs / apart).log() - math.log(m), atol=1e-8
+    )

@@ -132,6 +132,8 @@ QUERIES = {
     "skip connection": "book/segmentation",
     "transposed convolution": "book/segmentation",
     "receptive field": "book/convolution#",
+    "LSTM": "book/sequences#",
+    "gradient clipping": "book/sequences#gradient-clipping",
     "v-prediction": "book/diffusion",
     "DDIM": "book/diffusion",
     "classifier-free guidance": "book/diffusion",
