@@ -49,9 +49,10 @@ def ngram_codes(ids, n, size):
             f"n-grams of n = {n} over {size} tokens do not fit into 64 bits: "
             f"n from 1 to {int(63 / np.log2(max(size, 2)))} does"
         )
-    codes = np.zeros(max(len(ids) - n + 1, 0), dtype=np.int64)
-    for j in range(n):
-        codes = codes * size + ids[j : len(ids) - n + 1 + j]
+    last = max(len(ids) - n + 1, 0)  # how many n-grams there are
+    codes = np.zeros(last, dtype=np.int64)
+    for j in range(n if last else 0):
+        codes = codes * size + ids[j : last + j]
     return codes
 
 # %%
@@ -207,19 +208,15 @@ def write(model, context, length, rng, **knobs):
 
 # %%
 class NGramClassifier:
-    """One n-gram model a class; the one that finds the text likeliest wins.
-
-    Classes count as equally frequent. Source: eq-language-models-bayes.
-    """
+    """One n-gram model a class, equal priors: eq-language-models-bayes."""
 
     def __init__(self, order, rule=witten_bell):
         self.order, self.rule = order, rule
 
     def join(self, texts):
         """All texts in one row of tokens, and where each one begins."""
-        before, rows = ["<bos>"] * max(self.order - 1, 1), []
-        for t in texts:
-            rows.append(self.vocabulary.encode([*before, *t, "<eos>"]))
+        before = ["<bos>"] * max(self.order - 1, 1)
+        rows = [self.vocabulary.encode([*before, *t, "<eos>"]) for t in texts]
         starts = np.cumsum([0] + [len(row) for row in rows[:-1]])
         return np.concatenate(rows), starts
 
@@ -239,5 +236,4 @@ class NGramClassifier:
         ids, starts = self.join(texts)
         is_text = ids != 1  # nobody predicts the <bos>
         logs = [np.log2(model.probs(ids)) * is_text for model in self.models]
-        sums = [np.add.reduceat(row, starts) for row in logs]
-        return np.stack(sums, axis=1)
+        return np.add.reduceat(np.array(logs), starts, axis=1).T
