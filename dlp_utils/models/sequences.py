@@ -211,7 +211,7 @@ class Config:
     layers: int = 1
     length: int = 64  # steps of a block, T
     batch: int = 32  # pieces read side by side, N
-    lr: float = 6e-3
+    lr: float = 8e-3
 
 
 CONFIGS = {
