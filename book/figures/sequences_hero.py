@@ -17,7 +17,7 @@ def draw():
         y = BOTTOM - UNIT * bits
         picture.path([(60, y), (690, y)], stroke="#D8D5CC" if bits else GRAY, line=1 if bits else 1.5)
         picture.text(50, y + 6, str(bits), size=16, anchor="end")
-    picture.text(60, 36, "bits per character", size=17, anchor="start")
+    picture.text(60, 26, "bits per character", size=17, anchor="start")
     for group, (left, words) in enumerate(((90, "after a space"), (410, "elsewhere"))):
         for k, (name, color, _) in enumerate(MODELS):
             bits = values[name][group]

@@ -9,7 +9,7 @@ from _svg import BLUE, GRAY, GREEN, INK, ORANGE, PURPLE, VERMILLION, Drawing, wr
 STORED = Path(__file__).with_suffix(".json")  # decimal logarithms at lags 0, 4, 8, …
 LAYERS = {  # color, dash, where its name stands
     "RNN": (VERMILLION, None, (14, -11.9)),
-    "RNN, orthogonal": (ORANGE, "9 5", (76, -9.3)),
+    "RNN, orthogonal": (ORANGE, "9 5", (89, -9.9)),
     "GRU": (PURPLE, "3 4", (70, -17.2)),
     "LSTM": (BLUE, None, (44, -8.0)),
     "LSTM, bias 1": (GRAY, "9 5", (78, -5.6)),

@@ -11,14 +11,14 @@ def knot(picture, x, y, sign):
 def draw():
     picture = Drawing(760, 380)
     cell, row, bottom = 70, 236, 330
-    picture.path([(60, cell), (164, cell)], stroke=GREEN, line=5)
+    picture.path([(84, cell), (164, cell)], stroke=GREEN, line=5)
     picture.path([(196, cell), (334, cell)], stroke=GREEN, line=5)
     picture.path([(366, cell), (668, cell)], stroke=GREEN, line=5)
     picture.arrow((660, cell), (700, cell), stroke=GREEN, line=5)
     picture.text(36, cell + 7, "c", size=20, weight="600")
     picture.text(46, cell + 13, "t−1", size=13, anchor="start")
     picture.text(712, cell + 7, "c", size=20, weight="600", anchor="start")
-    picture.text(724, cell + 13, "t", size=13, anchor="start")
+    picture.text(725, cell + 13, "t", size=13, anchor="start")
     gates = ((180, "σ", "f"), (290, "σ", "i"), (410, "tanh", "c̃"), (540, "σ", "o"))
     for x, words, name in gates:
         picture.rect(x - 34, row, 68, 40, fill="#F9E3BF", stroke=ORANGE, radius=6, line=2)
@@ -49,7 +49,7 @@ def draw():
     knot(picture, 620, 206, "×")
     picture.arrow((636, 206), (700, 206), stroke=BLUE, line=4)
     picture.text(712, 213, "h", size=20, weight="600", anchor="start")
-    picture.text(724, 219, "t", size=13, anchor="start")
+    picture.text(728, 219, "t", size=13, anchor="start")
     return {"sequences_lstm": picture.svg("One step of the LSTM")}
 
 

@@ -158,10 +158,11 @@ def test_the_bound_is_sharp_without_slopes():
 
 @verifies("eq-sequences-power")
 def test_an_eigenvector_dies_or_explodes_as_a_power():
-    values, vectors = torch.linalg.eigh(draw(H, H) + draw(H, H).T)
-    W = vectors @ torch.diag(values) @ vectors.T
-    W = W.T  # rows u with u W^T = mu u: here symmetric, so any eigenvector
+    values = torch.tensor([1.2, 0.9, -0.7, 0.3]).double()
+    vectors = draw(H, H, seed=8)  # columns, not orthogonal to each other
+    W = vectors @ torch.diag(values) @ torch.linalg.inv(vectors)
     for mu, u in zip(values, vectors.T, strict=True):
+        assert torch.allclose(u @ W.T, mu * u)
         h = draw(1, H, seed=3).requires_grad_()
         last = h
         for _ in range(7):
