@@ -6,8 +6,8 @@ One row a run in each of the four tables beside this file.
 `_truncate`: GRU, 2,048 characters a step in blocks of different length, the state handed on
 or not; 400 steps, three seeds. `_names`: three layers read last names, five seeds.
 `_text`: three layers on six plays, 1,200 steps; four learning rates with one seed, and two
-more seeds at the rate with the fewest validation bits; beside it the mixture with Kneser-Ney
-counts of six characters.
+more seeds at the rate with the fewest validation bits; beside it the mixture with counts of
+six characters (Kneser-Ney).
 """
 
 import csv
