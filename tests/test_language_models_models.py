@@ -53,7 +53,7 @@ def test_counts_are_those_of_a_dictionary():
 def test_codes_refuse_what_does_not_fit():
     assert len(lab.ngram_codes(np.arange(3), 5, 70)) == 0
     lab.ngram_codes(np.arange(20), 10, 70)
-    with pytest.raises(ValueError, match="do not fit into 64 bits: n from 1 to 10 does"):
+    with pytest.raises(ValueError, match=r"n = 11 over 70 tokens: n must be at least 1, and 70 \*\* n below"):
         lab.ngram_codes(np.arange(20), 11, 70)
 
 

@@ -27,7 +27,7 @@ def draw():
     bars(picture, 290, [0] * 6, LOWER, "shorter context h′")
     handed = [sum(taken) * q for q in LOWER]
     bars(picture, 540, kept, handed, "smoothed")
-    picture.text(258, 150, "and", size=17, fill=GRAY)
+    picture.text(258, 150, "+", size=26, fill=GRAY)
     picture.arrow((498, 150), (530, 150))
     picture.text(126, 284, "orange: taken off", size=16, fill=GRAY)
     picture.text(640, 284, "orange: handed on", size=16, fill=GRAY)

@@ -46,8 +46,8 @@ def ngram_codes(ids, n, size):
     """
     if n < 1 or size**n >= 2**63:
         raise ValueError(
-            f"n-grams of n = {n} over {size} tokens do not fit into 64 bits: "
-            f"n from 1 to {int(63 / np.log2(max(size, 2)))} does"
+            f"n-grams of n = {n} over {size} tokens: n must be at least 1, "
+            f"and {size} ** n below 2 ** 63, the largest integer"
         )
     last = max(len(ids) - n + 1, 0)  # how many n-grams there are
     codes = np.zeros(last, dtype=np.int64)
@@ -137,18 +137,19 @@ def count_orders(ids, order, size, left_sides=False):
 class NGram:
     """n-gram model of tokens: order n, and a rule for what is unseen.
 
-    rule: add_one, witten_bell or kneser_ney.
-    Source: def-language-models-ngram.
+    rule: add_one, witten_bell or kneser_ney. left_sides: see count_orders;
+    by default for kneser_ney only. Source: def-language-models-ngram.
     """
 
-    def __init__(self, order, rule=kneser_ney):
+    def __init__(self, order, rule=kneser_ney, left_sides=None):
         self.order, self.rule = order, rule
+        by_rule = rule is kneser_ney
+        self.left_sides = by_rule if left_sides is None else left_sides
 
     def fit(self, ids, size):
         """Count. ids: (N,) integers from 0 to size - 1."""
         ids, self.size = np.asarray(ids), size
-        left_sides = self.rule is kneser_ney
-        self.counts = count_orders(ids, self.order, size, left_sides)
+        self.counts = count_orders(ids, self.order, size, self.left_sides)
         self.discounts = [discount(counts) for counts in self.counts]
         return self
 

@@ -255,7 +255,7 @@ def test_longer_contexts_never_hurt_in_training():
 
 
 def stupid(counts, lower):
-    c = sum(counts)
+    c = sum(counts)  # where it is 0, no token was seen
     return [
         Fraction(k, c) if k else Fraction(2, 5) * q
         for k, q in zip(counts, lower, strict=True)
@@ -272,6 +272,8 @@ def test_stupid_back_off_hands_out_too_much():
     # Nothing unseen, or nothing left for it: then the sum is 1.
     assert sum(stupid([1, 1], [Fraction(1, 2)] * 2)) == 1
     assert sum(stupid([1, 0], [Fraction(1), Fraction(0)])) == 1
+    # A context that was never seen, after scores that sum to 6/5.
+    assert sum(stupid([0] * 5, S)) == Fraction(2, 5) * sum(S) < 1
 
 
 @verifies("eq-language-models-normalize")
