@@ -156,18 +156,20 @@ def gradient_by_lag(layer, lags=100, seed=0):
     """|dh_T / dx_(T-k)| over that at k = 0, for k = 0 … lags.
 
     Norms: root of the sum of all squared entries, estimated by 16 random
-    directions; inputs are standard normal, 8 sequences.
+    directions; inputs are standard normal, 8 sequences, and `lags` steps
+    have gone before, so that no lag is the beginning of a sequence.
     """
     generator = torch.Generator().manual_seed(seed)
     like = {"generator": generator, "dtype": layer.weight_hh_l0.dtype}
-    x = torch.randn(lags + 1, 8, layer.input_size, **like).requires_grad_()
+    shape = (2 * lags + 1, 8, layer.input_size)
+    x = torch.randn(shape, **like).requires_grad_()
     last = layer(x)[0][-1]  # (8, H)
     squares = 0
     for _ in range(16):
         v = torch.randn(last.shape, **like)
         (g,) = torch.autograd.grad((v * last).sum(), x, retain_graph=True)
         squares = squares + g.square().sum(dim=(1, 2))
-    norms = squares.sqrt().flip(0)
+    norms = squares.sqrt().flip(0)[: lags + 1]
     return (norms / norms[0]).numpy()
 
 # %%
