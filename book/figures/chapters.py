@@ -17,7 +17,7 @@ CHAPTERS = {
     "sequences": ("Sequences", 2, 3, ("training", "language_models")),
     "architectures": ("Architectures", 1, 4, ("convolution",)),
     "attention": ("Attention", 2, 4, ("sequences",)),
-    "eeg_classification": ("EEG\nclassification", 0, 4, ("convolution",)),
+    "eeg_classification": ("EEG\nclassification", 0, 4, ("learning", "training", "convolution")),
     "video_generation": ("Video\ngeneration", 0, 5, ("convolution",)),
     "segmentation": ("Segmentation", 1, 5, ("convolution", "architectures")),
     "inpainting": ("Inpainting", 2, 5, ("convolution", "attention")),
