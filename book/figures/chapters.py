@@ -18,7 +18,7 @@ CHAPTERS = {
     "architectures": ("Architectures", 1, 4, ("convolution",)),
     "attention": ("Attention", 2, 4, ("sequences",)),
     "eeg_classification": ("EEG\nclassification", 0, 4, ("learning", "training", "convolution")),
-    "video_generation": ("Video\ngeneration", 0, 5, ("convolution",)),
+    "video_generation": ("Video\ngeneration", 0, 5, ("learning", "training", "convolution")),
     "segmentation": ("Segmentation", 1, 5, ("convolution", "architectures")),
     "inpainting": ("Inpainting", 2, 5, ("convolution", "attention")),
     "diffusion": ("Diffusion", 1, 6, ("segmentation", "inpainting", "video_generation")),
