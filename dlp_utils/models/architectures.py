@@ -1,12 +1,12 @@
 """Generated from notebooks/architectures.ipynb by `make export`: edit the notebook, not this file."""
 # %%
-__all__ = ['CONFIGS', 'DEPTH_STUDY', 'GRADIENT_STUDY', 'RESNETS', 'MOBILE', 'RACE', 'RACE_STUDY', 'LITE0', 'FORMS', 'RATES',
-           'TUNING', 'TRANSFER_STUDY', 'Pad', 'shortcut', 'BasicBlock', 'GlobalMean', 'he_start', 'Config', 'SmallNet',
-           'build', 'example_batch', 'step', 'gray_patches', 'one_cycle', 'depth_run', 'gradient_ratio', 'macs_of',
-           'count', 'Bottleneck', 'ResNet', 'resnet', 'conv_bn', 'separable', 'mobilenet', 'mobile_table', 'nin',
-           'Inception', 'SqueezeExcite', 'Fire', 'Dense', 'MBConv', 'NextBlock', 'ViT', 'staged', 'lenet', 'densenet',
-           'convnext', 'residual', 'bottleneck', 'vgg', 'bare', 'race_run', 'Lite0', 'load_in_order', 'lite0',
-           'color_patches', 'outputs', 'divided', 'tune', 'transfer_run']
+__all__ = ['CONFIGS', 'DEPTH_STUDY', 'GRADIENT_STUDY', 'RACE', 'RACE_STUDY', 'LITE0', 'FORMS', 'RATES', 'TUNING',
+           'TRANSFER_STUDY', 'RESNETS', 'MOBILE', 'Pad', 'shortcut', 'BasicBlock', 'Config', 'SmallNet', 'he_start',
+           'build', 'example_batch', 'step', 'gray_patches', 'outputs', 'one_cycle', 'depth_run', 'signals', 'macs_of',
+           'count', 'conv_bn', 'separable', 'Bottleneck', 'GlobalMean', 'nin', 'Inception', 'SqueezeExcite', 'Fire',
+           'Dense', 'MBConv', 'NextBlock', 'ViT', 'staged', 'lenet', 'densenet', 'convnext', 'residual', 'bottleneck',
+           'vgg', 'bare', 'race_run', 'Lite0', 'load_in_order', 'lite0', 'color_patches', 'divided', 'tune',
+           'transfer_run', 'ResNet', 'resnet', 'mobilenet', 'mobile_table']
 
 # %%
 import time
@@ -83,21 +83,6 @@ class BasicBlock(nn.Module):
         return F.relu(y)
 
 # %%
-class GlobalMean(nn.Module):
-    """The mean of each map: (N, C, H, W) to (N, C)."""
-
-    def forward(self, x):
-        return x.mean(dim=(2, 3))
-
-
-def he_start(model):
-    """He's weights for all convolutions; returns the model."""
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    return model
-
-
 @dataclass(frozen=True)
 class Config:
     depth: int = 20  # layers with weights: 8, 14, 20, …
@@ -127,9 +112,7 @@ class SmallNet(nn.Module):
         super().__init__()
         n, left = divmod(config.depth - 2, 6)
         if left or n < 1:
-            raise ValueError(
-                f"depth {config.depth} is not 6n + 2: try 8, 20 or 56"
-            )
+            raise ValueError(f"depth {config.depth} is not 6n + 2: try 20")
         c, blocks = config.width, []
         how = {"kind": config.kind, "norm": config.norm}
         for stage in range(3):
@@ -152,6 +135,14 @@ class SmallNet(nn.Module):
         return self.fc(self.blocks(x).mean(dim=(2, 3)))
 
 # %%
+def he_start(model):
+    """He's weights for all convolutions; returns the model."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    return model
+
+
 def build(config):
     return SmallNet(config)
 
@@ -175,11 +166,18 @@ def gray_patches(seed, size):
     return [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in parts]
 
 
+@torch.no_grad()
+def outputs(model, x, size=80):
+    """What the model says of many pictures, in evaluation mode."""
+    model.eval()
+    return torch.cat([model(part) for part in x.split(size)])
+
+
 def one_cycle(total):
     """Factor of the rate: a fifth of all steps up, then down as a cosine."""
     return lambda k: warmup(k, total // 5) * cosine(k, total)
 
-
+# %%
 DEPTH_STUDY = {
     "depth": [8, 20, 56],
     "kind": ["plain", "residual"],
@@ -209,19 +207,24 @@ def depth_run(depth, kind, seed, epochs=8):
     }
 
 # %%
-def gradient_ratio(depth, kind, norm, seed):
-    """Size of the first block's gradient over the last's, at the start.
+def signals(depth, kind, norm, seed):
+    """At the start, on one batch of 64: two ratios.
 
-    Frobenius norms of the gradients of `conv1`, one batch of 64.
+    gradient: norm of the first block's gradient (`conv1`) over the last's.
+    growth: standard deviation behind the last block over before the first.
     """
     (x, y), _, _ = gray_patches(seed, 16)
     torch.manual_seed(seed)
     kind = {"plain": None, "residual": "pad"}[kind]
-    model = build(Config(depth, kind=kind, norm=norm))
+    model, maps = build(Config(depth, kind=kind, norm=norm)), []
+    for block in model.blocks:
+        block.register_forward_hook(lambda layer, x, y: maps.extend((*x, y)))
     F.cross_entropy(model(x[:64]), y[:64]).backward()
-    first, last = model.blocks[0], model.blocks[-1]
-    ends = [block.conv1.weight.grad.norm() for block in (first, last)]
-    return (ends[0] / ends[1]).item()
+    ends = [model.blocks[k].conv1.weight.grad.norm() for k in (0, -1)]
+    return {
+        "gradient": (ends[0] / ends[1]).item(),
+        "growth": (maps[-1].std() / maps[0].std()).item(),
+    }
 
 
 GRADIENT_STUDY = {
@@ -246,17 +249,13 @@ def macs_of(layer, inputs, output):
 
 
 def count(model, shape):
-    """Weights and MACs of one pass of a tensor of `shape`: two numbers.
-
-    Runs on the device of the model; on "meta" nothing is computed.
-    """
-    total, handles = [0], []
+    """Weights and MACs of a pass of `shape`; on "meta" nothing is computed."""
+    total = [0]
 
     def hook(layer, inputs, output):
         total[0] += macs_of(layer, inputs, output)
 
-    for layer in model.modules():
-        handles.append(layer.register_forward_hook(hook))
+    handles = [m.register_forward_hook(hook) for m in model.modules()]
     device = next(model.parameters()).device
     mode = model.training
     model.eval()(torch.zeros(shape, device=device))
@@ -264,6 +263,34 @@ def count(model, shape):
     for handle in handles:
         handle.remove()
     return sum(p.numel() for p in model.parameters()), total[0]
+
+# %%
+def conv_bn(
+    c, o, kernel=3, stride=1, groups=1, act=nn.ReLU, norm=True, tf=False
+):
+    """Convolution, batch norm, activation; the size is kept up to stride.
+
+    norm: False for none. tf: pad as TensorFlow does (right and below, where
+    the padding is odd), and take its constants for the batch norm.
+    """
+    low, high = kernel // 2, kernel // 2
+    if tf:
+        low = (kernel - stride) // 2
+        high = kernel - stride - low
+    layers = [] if low == high else [nn.ZeroPad2d((low, high, low, high))]
+    how = {"bias": not norm, "groups": groups}
+    pad = low if low == high else 0
+    layers.append(nn.Conv2d(c, o, kernel, stride, pad, **how))
+    if norm:
+        layers.append(nn.BatchNorm2d(o, 1e-3 if tf else 1e-5))
+    if act:
+        layers.append(act())
+    return nn.Sequential(*layers)
+
+
+def separable(c, o, stride=1):
+    """Depthwise 3 × 3, then 1 × 1 (eq-architectures-separable)."""
+    return nn.Sequential(conv_bn(c, c, 3, stride, c), conv_bn(c, o, 1))
 
 # %%
 class Bottleneck(nn.Module):
@@ -296,118 +323,20 @@ class Bottleneck(nn.Module):
         return F.relu(y)
 
 # %%
-class ResNet(nn.Module):
-    """ResNet for ImageNet, with torchvision's names: (N, 3, H, W) to logits.
-
-    depths: blocks in each of the four stages. how: for the blocks.
-    """
-
-    def __init__(self, block, depths, classes=1000, **how):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        c = 64
-        for number, depth in enumerate(depths, 1):
-            width, blocks = 32 * 2**number, []
-            for k in range(depth):
-                stride = 2 if number > 1 and not k else 1
-                blocks.append(block(c, width, stride, **how))
-                c = width * block.grows
-            setattr(self, f"layer{number}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(c, classes)
+class GlobalMean(nn.Module):
+    """The mean of each map: (N, C, H, W) to (N, C)."""
 
     def forward(self, x):
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.max_pool2d(x, 3, 2, padding=1)  # (N, 64, H / 4, W / 4)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
-        return self.fc(x.mean(dim=(2, 3)))
-
-# %%
-RESNETS = {  # torchvision's name: arguments of ours
-    "resnet18": (BasicBlock, (2, 2, 2, 2), {}),
-    "resnet34": (BasicBlock, (3, 4, 6, 3), {}),
-    "resnet50": (Bottleneck, (3, 4, 6, 3), {}),
-    "resnet101": (Bottleneck, (3, 4, 23, 3), {}),
-    "wide_resnet50_2": (Bottleneck, (3, 4, 6, 3), {"base": 128}),
-    "resnext50_32x4d": (Bottleneck, (3, 4, 6, 3), {"groups": 32, "base": 4}),
-}
+        return x.mean(dim=(2, 3))
 
 
-def resnet(name):
-    """One of the six named networks, with fresh weights."""
-    if name not in RESNETS:
-        raise ValueError(f"no network {name!r}; there are {list(RESNETS)}")
-    block, depths, how = RESNETS[name]
-    return ResNet(block, depths, **how)
-
-# %%
-def conv_bn(
-    c, o, kernel=3, stride=1, groups=1, act=nn.ReLU, norm=True, tf=False
-):
-    """Convolution, batch norm, activation; the size is kept up to stride.
-
-    norm: False for none. tf: pad as TensorFlow does (right and below, where
-    the padding is odd), and take its constants for the batch norm.
-    """
-    low, high = kernel // 2, kernel // 2
-    if tf:
-        low = (kernel - stride) // 2
-        high = kernel - stride - low
-    layers = [] if low == high else [nn.ZeroPad2d((low, high, low, high))]
-    how = {"bias": not norm, "groups": groups}
-    pad = low if low == high else 0
-    layers.append(nn.Conv2d(c, o, kernel, stride, pad, **how))
-    if norm:
-        layers.append(nn.BatchNorm2d(o, 1e-3 if tf else 1e-5))
-    if act:
-        layers.append(act())
-    return nn.Sequential(*layers)
-
-
-def separable(c, o, stride=1):
-    """Depthwise 3 × 3, then 1 × 1 (eq-architectures-separable)."""
-    return nn.Sequential(conv_bn(c, c, 3, stride, c), conv_bn(c, o, 1))
-
-# %%
-MOBILE = (  # output channels and stride of the thirteen pairs
-    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
-    *((512, 1),) * 5,
-    *((1024, 2), (1024, 1)),
-)
-
-
-def mobilenet(classes=1000, make=separable):
-    """MobileNet; make: the layer in place of each pair."""
-    layers, c = [conv_bn(3, 32, 3, 2)], 32
-    for o, stride in MOBILE:
-        layers.append(make(c, o, stride))
-        c = o
-    return nn.Sequential(*layers, GlobalMean(), nn.Linear(c, classes))
-
-
-def mobile_table():
-    """Rows of MobileNet at 224 × 224 by the formulas, without building it.
-
-    Each row: name, output side, weights (no norms), MACs.
-    """
-    side, c = 112, 32
-    rows = [("3 × 3, 3 to 32", side, 27 * c, 27 * c * side**2)]
-    for o, stride in MOBILE:
-        side //= stride
-        rows.append((f"depthwise {c}", side, 9 * c, 9 * c * side**2))
-        rows.append((f"1 × 1 to {o}", side, c * o, c * o * side**2))
-        c = o
-    return [*rows, ("dense", 1, c * 1000 + 1000, c * 1000)]
-
-# %%
 def nin(c, o, stride=1):
     """A small MLP at each place: 3 × 3, then twice 1 × 1."""
     return nn.Sequential(
         conv_bn(c, o, 3, stride), conv_bn(o, o, 1), conv_bn(o, o, 1)
     )
 
-
+# %%
 class Inception(nn.Module):
     """Branches of 1 × 1, 3 × 3, two 3 × 3, and a pooling, concatenated.
 
@@ -508,7 +437,7 @@ class NextBlock(nn.Module):
 class ViT(nn.Module):
     """Patches of 4 × 4 as vectors, with positions, through a transformer."""
 
-    def __init__(self, side=32, dim=16, depth=3, classes=16):
+    def __init__(self, side=32, dim=16, depth=3):
         super().__init__()
         self.patches = nn.Conv2d(1, dim, 4, 4)
         self.place = nn.Parameter(0.02 * torch.randn((side // 4) ** 2, dim))
@@ -518,11 +447,11 @@ class ViT(nn.Module):
         self.body = nn.TransformerEncoder(
             layer, depth, nn.LayerNorm(dim), enable_nested_tensor=False
         )
-        self.fc = nn.Linear(dim, classes)
+        self.fc = nn.Linear(dim, 16)
 
     def forward(self, x):
         x = self.patches(x).flatten(2).mT + self.place  # (N, L, dim)
-        return self.fc(self.body(x).mean(dim=1))
+        return self.fc(self.body(x).mean(1))
 
 # %%
 def staged(make, widths, depth=1, first=None):
@@ -605,7 +534,7 @@ RACE = {  # name: a network with fresh weights, about 1 million MACs
 }
 RACE_STUDY = {
     "network": list(RACE),
-    "rate": [4e-4, 2e-3, 1e-2, 5e-2],
+    "rate": [2e-3, 1e-2, 5e-2],
     "seed": range(5),
 }
 
@@ -683,7 +612,7 @@ def lite0():
 
 # %%
 FORMS = ("head", "last", "all", "scratch")
-RATES = {"last": (3e-4, 3e-3), "all": (3e-4, 3e-3), "scratch": (3e-3, 3e-3)}
+RATES = {"last": (1e-3, 3e-3), "all": (3e-4, 1e-2), "scratch": (3e-3, 3e-3)}
 TUNING = {  # labels of each class: epochs of last and all, of scratch
     5: (12, 24),
     20: (6, 12),
@@ -705,13 +634,6 @@ def color_patches(seed):
     ]
 
 
-@torch.no_grad()
-def outputs(model, x, size=80):
-    """What the model says of many pictures, in evaluation mode."""
-    model.eval()
-    return torch.cat([model(part) for part in x.split(size)])
-
-
 def divided(model, form):
     """A frozen part and a trained part: what each form of transfer does."""
     layers = [model.stem, *model.blocks, model.top, model.mean, model.fc]
@@ -730,7 +652,7 @@ def tune(model, x, y, epochs, rates, seed, norms=False):
     groups += [{"params": body, "lr": rates[0]}] if body else []
     rule, k = torch.optim.AdamW(groups), 0
     starts = [group["lr"] for group in rule.param_groups]
-    batches = Batches(x, y, 32, seed)
+    batches = Batches(x, y, 16, seed)
     schedule = one_cycle(epochs * len(batches))
     model.train(norms)
     for _ in range(epochs):
@@ -767,3 +689,80 @@ def transfer_run(form, labels, seed):
     right = outputs(trained, x_test).argmax(dim=1) == y_test
     took = time.perf_counter() - begin
     return {"accuracy": right.float().mean().item(), "seconds": took}
+
+# %%
+class ResNet(nn.Module):
+    """ResNet for ImageNet, with torchvision's names: (N, 3, H, W) to logits.
+
+    depths: blocks in each of the four stages. how: for the blocks.
+    """
+
+    def __init__(self, block, depths, classes=1000, **how):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        c = 64
+        for number, depth in enumerate(depths, 1):
+            width, blocks = 32 * 2**number, []
+            for k in range(depth):
+                stride = 2 if number > 1 and not k else 1
+                blocks.append(block(c, width, stride, **how))
+                c = width * block.grows
+            setattr(self, f"layer{number}", nn.Sequential(*blocks))
+        self.fc = nn.Linear(c, classes)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.max_pool2d(x, 3, 2, padding=1)  # (N, 64, H / 4, W / 4)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+        return self.fc(x.mean(dim=(2, 3)))
+
+# %%
+RESNETS = {  # torchvision's name: arguments of ours
+    "resnet18": (BasicBlock, (2, 2, 2, 2), {}),
+    "resnet34": (BasicBlock, (3, 4, 6, 3), {}),
+    "resnet50": (Bottleneck, (3, 4, 6, 3), {}),
+    "resnet101": (Bottleneck, (3, 4, 23, 3), {}),
+    "wide_resnet50_2": (Bottleneck, (3, 4, 6, 3), {"base": 128}),
+    "resnext50_32x4d": (Bottleneck, (3, 4, 6, 3), {"groups": 32, "base": 4}),
+}
+
+
+def resnet(name):
+    """One of the six named networks, with fresh weights."""
+    if name not in RESNETS:
+        raise ValueError(f"no network {name!r}; there are {list(RESNETS)}")
+    block, depths, how = RESNETS[name]
+    return ResNet(block, depths, **how)
+
+# %%
+MOBILE = (  # output channels and stride of the thirteen pairs
+    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
+    *((512, 1),) * 5,
+    *((1024, 2), (1024, 1)),
+)
+
+
+def mobilenet(classes=1000, make=separable):
+    """MobileNet; make: the layer in place of each pair."""
+    layers, c = [conv_bn(3, 32, 3, 2)], 32
+    for o, stride in MOBILE:
+        layers.append(make(c, o, stride))
+        c = o
+    return nn.Sequential(*layers, GlobalMean(), nn.Linear(c, classes))
+
+
+def mobile_table():
+    """Rows of MobileNet at 224 × 224 by the formulas, without building it.
+
+    Each row: name, output side, weights (no norms), MACs.
+    """
+    side, c = 112, 32
+    rows = [("3 × 3, 3 to 32", side, 27 * c, 27 * c * side**2)]
+    for o, stride in MOBILE:
+        side //= stride
+        rows.append((f"depthwise {c}", side, 9 * c, 9 * c * side**2))
+        rows.append((f"1 × 1 to {o}", side, c * o, c * o * side**2))
+        c = o
+    return [*rows, ("dense", 1, c * 1000 + 1000, c * 1000)]

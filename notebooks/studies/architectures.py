@@ -2,8 +2,8 @@
 
 Four tables beside this file, one row a run:
 `_depth`: plain and residual networks of 8, 20 and 56 layers, five seeds, 8 epochs of Nesterov's momentum.
-`_gradients`: first over last gradient at the start, with and without shortcuts and batch norm, three seeds.
-`_race`: fourteen networks of about a million MACs, four rates, five seeds, 10 epochs of AdamW.
+`_gradients`: how gradient and signal grow through a network at the start, with and without shortcuts and batch norm, three seeds.
+`_race`: fourteen networks of about a million MACs, three rates, five seeds, 10 epochs of AdamW.
 `_transfer`: EfficientNet-lite0 in three forms, and from scratch, at 5, 20 and 100 labels a class, three seeds.
 A name on the command line runs one of them.
 """
@@ -23,7 +23,10 @@ from dlp_utils.models import architectures as lab
 FILE = Path(__file__)
 STUDIES = {
     "depth": (lab.depth_run, lab.DEPTH_STUDY),
-    "gradients": (lambda **how: {"ratio": lab.gradient_ratio(**how)}, lab.GRADIENT_STUDY),
+    "gradients": (
+        lambda **how: {"ratio": lab.gradient_ratio(**how)},
+        lab.GRADIENT_STUDY,
+    ),
     "transfer": (lab.transfer_run, lab.TRANSFER_STUDY),
     "race": (lab.race_run, lab.RACE_STUDY),
 }
@@ -34,20 +37,32 @@ def settings(grid):
     names = ["seed", *(name for name in grid if name != "seed")]
     for values in itertools.product(*(grid[name] for name in names)):
         row = dict(zip(names, values, strict=True))
-        if row.get("form") != "scratch" or row["labels"] < 100:  # training from scratch at 100: left out
+        if (
+            row.get("form") != "scratch" or row["labels"] < 100
+        ):  # training from scratch at 100: left out
             yield {name: row[name] for name in grid}
 
 
 def run(name):
     function, grid = STUDIES[name]
     stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-    file, count, begun = FILE.with_name(f"architectures_{name}.csv"), 0, time.perf_counter()
+    file, count, begun = (
+        FILE.with_name(f"architectures_{name}.csv"),
+        0,
+        time.perf_counter(),
+    )
     with open(file, "w", newline="", encoding="utf-8") as out:
         writer = None
         for row in settings(grid):
             begin = time.perf_counter()
-            found = {key: float(f"{value:.5g}") for key, value in function(**row).items()}
-            took = {} if "seconds" in found else {"seconds": round(time.perf_counter() - begin, 2)}
+            found = {
+                key: float(f"{value:.5g}") for key, value in function(**row).items()
+            }
+            took = (
+                {}
+                if "seconds" in found
+                else {"seconds": round(time.perf_counter() - begin, 2)}
+            )
             row |= found | took | stamp
             writer = writer or csv.DictWriter(out, row.keys(), lineterminator="\n")
             if not count:
