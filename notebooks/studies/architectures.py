@@ -23,10 +23,7 @@ from dlp_utils.models import architectures as lab
 FILE = Path(__file__)
 STUDIES = {
     "depth": (lab.depth_run, lab.DEPTH_STUDY),
-    "gradients": (
-        lambda **how: {"ratio": lab.gradient_ratio(**how)},
-        lab.GRADIENT_STUDY,
-    ),
+    "gradients": (lab.signals, lab.GRADIENT_STUDY),
     "transfer": (lab.transfer_run, lab.TRANSFER_STUDY),
     "race": (lab.race_run, lab.RACE_STUDY),
 }
