@@ -1,9 +1,9 @@
-"""The studies of the lab architectures: `make study STEM=architectures`, about 70 minutes on one core.
+"""The studies of the lab architectures: `make study STEM=architectures`, about 45 minutes on one core.
 
 Four tables beside this file, one row a run:
 `_depth`: plain and residual networks of 8, 20 and 56 layers, five seeds, 8 epochs of Nesterov's momentum.
 `_gradients`: how gradient and signal grow through a network at the start, with and without shortcuts and batch norm, three seeds.
-`_race`: fourteen networks of about a million MACs, three rates, five seeds, 10 epochs of AdamW.
+`_race`: fourteen networks of about a million MACs, three rates, four seeds, 10 epochs of AdamW.
 `_transfer`: EfficientNet-lite0 in three forms, and from scratch, at 5, 20 and 100 labels a class, three seeds.
 A name on the command line runs one of them.
 """
