@@ -14,7 +14,7 @@ CHAPTERS = {
     "training": ("Training", 1, 2, ("backpropagation", "learning")),
     "convolution": ("Convolution", 1, 3, ("backpropagation", "training")),
     "sequences": ("Sequences", 2, 3, ("training",)),
-    "architectures": ("Architectures", 1, 4, ("convolution",)),
+    "architectures": ("Architectures", 1, 4, ("backpropagation", "training", "convolution")),
     "attention": ("Attention", 2, 4, ("sequences",)),
     "eeg_classification": ("EEG\nclassification", 0, 4, ("convolution",)),
     "video_generation": ("Video\ngeneration", 0, 5, ("convolution",)),

@@ -1,12 +1,12 @@
 """Generated from notebooks/architectures.ipynb by `make export`: edit the notebook, not this file."""
 # %%
-__all__ = ['CONFIGS', 'DEPTH_STUDY', 'GRADIENT_STUDY', 'RACE', 'RACE_STUDY', 'LITE0', 'FORMS', 'RATES', 'TUNING',
-           'TRANSFER_STUDY', 'RESNETS', 'MOBILE', 'Pad', 'shortcut', 'BasicBlock', 'Config', 'SmallNet', 'he_start',
-           'build', 'example_batch', 'step', 'gray_patches', 'outputs', 'one_cycle', 'depth_run', 'signals', 'macs_of',
-           'count', 'conv_bn', 'separable', 'Bottleneck', 'GlobalMean', 'nin', 'Inception', 'SqueezeExcite', 'Fire',
-           'Dense', 'MBConv', 'NextBlock', 'ViT', 'staged', 'lenet', 'densenet', 'convnext', 'residual', 'bottleneck',
-           'vgg', 'bare', 'race_run', 'Lite0', 'load_in_order', 'lite0', 'color_patches', 'divided', 'tune',
-           'transfer_run', 'ResNet', 'resnet', 'mobilenet', 'mobile_table']
+__all__ = ['CONFIGS', 'DEPTH_STUDY', 'GRADIENT_STUDY', 'LITE0', 'FORMS', 'RATES', 'TUNING', 'TRANSFER_STUDY', 'RESNETS', 'MOBILE',
+           'RACE', 'RACE_STUDY', 'Pad', 'shortcut', 'BasicBlock', 'Config', 'SmallNet', 'he_start', 'build',
+           'example_batch', 'step', 'gray_patches', 'outputs', 'one_cycle', 'depth_run', 'signals', 'macs_of', 'count',
+           'conv_bn', 'separable', 'Bottleneck', 'GlobalMean', 'nin', 'Inception', 'SqueezeExcite', 'Fire', 'Dense',
+           'MBConv', 'Lite0', 'load_in_order', 'lite0', 'color_patches', 'divided', 'tune', 'transfer_run', 'ResNet',
+           'resnet', 'mobilenet', 'mobile_table', 'NextBlock', 'ViT', 'staged', 'lenet', 'densenet', 'convnext',
+           'residual', 'bottleneck', 'vgg', 'bare', 'race_run']
 
 # %%
 import time
@@ -420,140 +420,6 @@ class MBConv(nn.Module):
         return x + y if self.skip else y
 
 # %%
-class NextBlock(nn.Module):
-    """x + F(x): depthwise 7 × 7, layer norm, twice dense at each place."""
-
-    def __init__(self, c):
-        super().__init__()
-        self.deep = nn.Conv2d(c, c, 7, padding=3, groups=c)
-        self.norm = nn.LayerNorm(c)
-        self.up, self.down = nn.Linear(c, 4 * c), nn.Linear(4 * c, c)
-
-    def forward(self, x):
-        y = self.norm(self.deep(x).movedim(1, -1))  # (N, H, W, c)
-        return x + self.down(F.gelu(self.up(y))).movedim(-1, 1)
-
-
-class ViT(nn.Module):
-    """Patches of 4 × 4 as vectors, with positions, through a transformer."""
-
-    def __init__(self, side=32, dim=16, depth=3):
-        super().__init__()
-        self.patches = nn.Conv2d(1, dim, 4, 4)
-        self.place = nn.Parameter(0.02 * torch.randn((side // 4) ** 2, dim))
-        layer = nn.TransformerEncoderLayer(
-            dim, 2, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True
-        )
-        self.body = nn.TransformerEncoder(
-            layer, depth, nn.LayerNorm(dim), enable_nested_tensor=False
-        )
-        self.fc = nn.Linear(dim, 16)
-
-    def forward(self, x):
-        x = self.patches(x).flatten(2).mT  # (N, L, dim)
-        return self.fc(self.body(x + self.place).mean(1))
-
-# %%
-def staged(make, widths, depth=1, first=None):
-    """Stem, three stages of `depth` layers make(c, o, stride), mean, dense."""
-    layers, c = [first or conv_bn(1, widths[0], 3, 2)], widths[0]
-    for stage, o in enumerate(widths):
-        for k in range(depth):
-            layers.append(make(c, o, 2 if stage and not k else 1))
-            c = o
-    return nn.Sequential(*layers, GlobalMean(), nn.Linear(c, 16))
-
-
-def lenet(a=11, b=25):
-    first = nn.Conv2d(1, a, 5), nn.ReLU(), nn.MaxPool2d(2)  # 14 × 14
-    second = nn.Conv2d(a, b, 5), nn.ReLU(), nn.MaxPool2d(2)  # 5 × 5
-    head = MLP((25 * b, 120, 84, 16))
-    return nn.Sequential(*first, *second, nn.Flatten(), head)
-
-
-def densenet(c=12, growth=6, depth=3):
-    layers = [conv_bn(1, c, 3, 2)]
-    for stage in range(3):
-        for _ in range(depth):
-            layers.append(Dense(c, growth))
-            c += growth
-        if stage < 2:
-            layers += [conv_bn(c, c // 2, 1), nn.AvgPool2d(2)]
-            c //= 2
-    return nn.Sequential(*layers, GlobalMean(), nn.Linear(c, 16))
-
-# %%
-def convnext(widths=(10, 20, 40), depth=1):
-    layers, c = [nn.Conv2d(1, widths[0], 2, 2)], widths[0]
-    for o in widths:
-        if o != c:
-            layers += [nn.GroupNorm(1, c), nn.Conv2d(c, o, 2, 2)]
-            c = o
-        layers += [NextBlock(c) for _ in range(depth)]
-    return nn.Sequential(*layers, GlobalMean(), nn.Linear(c, 16))
-
-
-def residual(kind="pad", gate=None):
-    """A maker of basic blocks for `staged`."""
-
-    def make(c, o, stride):
-        return BasicBlock(c, o, stride, kind, gate=gate)
-
-    return make
-
-
-def bottleneck(c, o, stride):
-    """ResNeXt's block in small: two groups in the middle of o // 2."""
-    return Bottleneck(c, o // 4, stride, "project", groups=2, base=64)
-
-# %%
-def vgg(c, o, stride, norm=True):
-    """The layer of VGG, with batch norm; in a stage, one after another."""
-    return conv_bn(c, o, 3, stride, norm=norm)
-
-
-def bare(c, o, stride):
-    return vgg(c, o, stride, norm=False)
-
-
-RACE = {  # name: a network with fresh weights, about 1 million MACs
-    "MLP": lambda: nn.Sequential(nn.Flatten(), MLP((1024, 700, 384, 16))),
-    "LeNet": lenet,
-    "VGG, no norm": lambda: staged(bare, (14, 28, 56), 1, bare(1, 14, 2)),
-    "VGG": lambda: staged(vgg, (14, 28, 56)),
-    "NIN": lambda: staged(nin, (12, 24, 48)),
-    "Inception": lambda: staged(Inception, (24, 56, 112)),
-    "plain": lambda: staged(residual(None), (9, 18, 36)),
-    "ResNet": lambda: staged(residual(), (9, 18, 36)),
-    "SENet": lambda: staged(residual(gate=SqueezeExcite), (9, 18, 36)),
-    "ResNeXt": lambda: staged(bottleneck, (20, 40, 80)),
-    "DenseNet": densenet,
-    "MobileNet": lambda: staged(separable, (40, 80, 160)),
-    "ConvNeXt": convnext,
-    "ViT": ViT,
-}
-RACE_STUDY = {
-    "network": list(RACE),
-    "rate": [2e-3, 1e-2, 5e-2],
-    "seed": range(4),
-}
-
-# %%
-def race_run(network, rate, seed, epochs=10):
-    """Accuracies after training by AdamW; `valid` chooses the rate."""
-    if network not in RACE:
-        raise ValueError(f"no network {network!r}; there are {list(RACE)}")
-    fit, valid, test = gray_patches(seed, 32)
-    torch.manual_seed(seed)
-    model = he_start(RACE[network]())
-    batches = Batches(*fit, 64, seed)
-    rule = torch.optim.AdamW(model.parameters(), rate)
-    schedule = one_cycle(epochs * len(batches))
-    train(model, rule, batches, epochs, schedule=schedule)
-    parts = {"train": fit, "valid": valid, "test": test}
-    return {name: scores(model, *part)[1] for name, part in parts.items()}
-
-# %%
 LITE0 = (  # of each stage: blocks, kernel, stride, expansion, channels
     *((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40)),
     *((3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192)),
@@ -766,3 +632,136 @@ def mobile_table():
         rows.append((f"1 × 1 to {o}", side, c * o, c * o * side**2))
         c = o
     return [*rows, ("dense", 1, c * 1000 + 1000, c * 1000)]
+
+# %%
+class NextBlock(nn.Module):
+    """x + F(x): depthwise 7 × 7, layer norm, twice dense at each place."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.deep = nn.Conv2d(c, c, 7, padding=3, groups=c)
+        self.norm = nn.LayerNorm(c)
+        self.up, self.down = nn.Linear(c, 4 * c), nn.Linear(4 * c, c)
+
+    def forward(self, x):
+        y = self.norm(self.deep(x).movedim(1, -1))  # (N, H, W, c)
+        return x + self.down(F.gelu(self.up(y))).movedim(-1, 1)
+
+
+class ViT(nn.Module):
+    """Patches of 4 × 4 as vectors, with positions, through a transformer."""
+
+    def __init__(self, side=32, dim=16, depth=3):
+        super().__init__()
+        self.patches = nn.Conv2d(1, dim, 4, 4)
+        self.place = nn.Parameter(0.02 * torch.randn((side // 4) ** 2, dim))
+        layer = nn.TransformerEncoderLayer(
+            dim, 2, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        norm = nn.LayerNorm(dim)
+        self.body = nn.TransformerEncoder(layer, depth, norm, False)
+        self.fc = nn.Linear(dim, 16)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).mT  # (N, L, dim)
+        return self.fc(self.body(x + self.place).mean(1))
+
+# %%
+def staged(make, widths, depth=1, first=None):
+    """Stem, three stages of `depth` layers make(c, o, stride), mean, dense."""
+    layers, c = [first or conv_bn(1, widths[0], 3, 2)], widths[0]
+    for stage, o in enumerate(widths):
+        for k in range(depth):
+            layers.append(make(c, o, 2 if stage and not k else 1))
+            c = o
+    return nn.Sequential(*layers, GlobalMean(), nn.Linear(c, 16))
+
+
+def lenet(a=11, b=25):
+    first = nn.Conv2d(1, a, 5), nn.ReLU(), nn.MaxPool2d(2)  # 14 × 14
+    second = nn.Conv2d(a, b, 5), nn.ReLU(), nn.MaxPool2d(2)  # 5 × 5
+    head = MLP((25 * b, 120, 84, 16))
+    return nn.Sequential(*first, *second, nn.Flatten(), head)
+
+
+def densenet(c=12, growth=6, depth=3):
+    layers = [conv_bn(1, c, 3, 2)]
+    for stage in range(3):
+        for _ in range(depth):
+            layers.append(Dense(c, growth))
+            c += growth
+        if stage < 2:
+            layers += [conv_bn(c, c // 2, 1), nn.AvgPool2d(2)]
+            c //= 2
+    return nn.Sequential(*layers, GlobalMean(), nn.Linear(c, 16))
+
+# %%
+def convnext(widths=(10, 20, 40), depth=1):
+    layers, c = [nn.Conv2d(1, widths[0], 2, 2)], widths[0]
+    for o in widths:
+        if o != c:
+            layers += [nn.GroupNorm(1, c), nn.Conv2d(c, o, 2, 2)]
+            c = o
+        layers += [NextBlock(c) for _ in range(depth)]
+    return nn.Sequential(*layers, GlobalMean(), nn.Linear(c, 16))
+
+
+def residual(kind="pad", gate=None):
+    """A maker of basic blocks for `staged`."""
+
+    def make(c, o, stride):
+        return BasicBlock(c, o, stride, kind, gate=gate)
+
+    return make
+
+
+def bottleneck(c, o, stride):
+    """ResNeXt's block in small: two groups in the middle of o // 2."""
+    return Bottleneck(c, o // 4, stride, "project", groups=2, base=64)
+
+# %%
+def vgg(c, o, stride, norm=True):
+    """The layer of VGG, with batch norm; in a stage, one after another."""
+    return conv_bn(c, o, 3, stride, norm=norm)
+
+
+def bare(c, o, stride):
+    return vgg(c, o, stride, norm=False)
+
+
+RACE = {  # name: a network with fresh weights, about 1 million MACs
+    "MLP": lambda: nn.Sequential(nn.Flatten(), MLP((1024, 700, 384, 16))),
+    "LeNet": lenet,
+    "VGG, no norm": lambda: staged(bare, (14, 28, 56), 1, bare(1, 14, 2)),
+    "VGG": lambda: staged(vgg, (14, 28, 56)),
+    "NIN": lambda: staged(nin, (12, 24, 48)),
+    "Inception": lambda: staged(Inception, (24, 56, 112)),
+    "plain": lambda: staged(residual(None), (9, 18, 36)),
+    "ResNet": lambda: staged(residual(), (9, 18, 36)),
+    "SENet": lambda: staged(residual(gate=SqueezeExcite), (9, 18, 36)),
+    "ResNeXt": lambda: staged(bottleneck, (20, 40, 80)),
+    "DenseNet": densenet,
+    "MobileNet": lambda: staged(separable, (40, 80, 160)),
+    "ConvNeXt": convnext,
+    "ViT": ViT,
+}
+RACE_STUDY = {
+    "network": list(RACE),
+    "rate": [2e-3, 1e-2, 5e-2],
+    "seed": range(4),
+}
+
+# %%
+def race_run(network, rate, seed, epochs=10):
+    """Accuracies after training by AdamW; `valid` chooses the rate."""
+    if network not in RACE:
+        raise ValueError(f"no network {network!r}; there are {list(RACE)}")
+    fit, valid, test = gray_patches(seed, 32)
+    torch.manual_seed(seed)
+    model = he_start(RACE[network]())
+    batches = Batches(*fit, 64, seed)
+    rule = torch.optim.AdamW(model.parameters(), rate)
+    schedule = one_cycle(epochs * len(batches))
+    train(model, rule, batches, epochs, schedule=schedule)
+    parts = {"train": fit, "valid": valid, "test": test}
+    return {name: scores(model, *part)[1] for name, part in parts.items()}

@@ -132,6 +132,8 @@ QUERIES = {
     "skip connection": "book/segmentation",
     "transposed convolution": "book/segmentation",
     "receptive field": "book/convolution#",
+    "compound scaling": "book/architectures#",
+    "squeeze-and-excitation": "book/architectures#",
     "v-prediction": "book/diffusion",
     "DDIM": "book/diffusion",
     "classifier-free guidance": "book/diffusion",
