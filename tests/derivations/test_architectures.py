@@ -192,6 +192,34 @@ def test_growth_of_the_signal_with_and_without_norms():
         assert abs(mean - printed) < max(4 * error, 0.02 * printed)
 
 
+@verifies("eq-architectures-explosion")
+def test_a_norm_behind_every_layer_makes_gradients_grow():
+    z = sp.Symbol("z", real=True)
+    density = sp.exp(-(z**2) / 2) / sp.sqrt(2 * sp.pi)
+    mean = sp.integrate(z * density, (z, 0, sp.oo))
+    square = sp.integrate(z**2 * density, (z, 0, sp.oo))
+    assert mean == 1 / sp.sqrt(2 * sp.pi) and square == sp.Rational(1, 2)
+    variance = 2 * (square - mean**2)
+    assert sp.simplify(variance - (1 - 1 / sp.pi)) == 0
+    printed = math.sqrt(math.pi / (math.pi - 1))
+    assert math.isclose(float(1 / sp.sqrt(variance)), printed)
+    assert round(printed, 2) == 1.21
+    # A wide network: sizes of the gradient behind each layer.
+    g, d, depth = torch.Generator().manual_seed(0), 512, 16
+    x = torch.randn(512, d, generator=g, dtype=torch.float64)
+    seen = []
+    for _ in range(depth):
+        w = torch.randn(d, d, generator=g, dtype=torch.float64)
+        x = x.relu() @ w * math.sqrt(2 / d)
+        x = F.batch_norm(x, None, None, training=True)
+        x.requires_grad_() if not seen else x.retain_grad()
+        seen.append(x)
+    x.backward(torch.randn(x.shape, generator=g, dtype=torch.float64))
+    sizes = [part.grad.norm().item() for part in seen]
+    factor = (sizes[1] / sizes[-1]) ** (1 / (depth - 2))
+    assert abs(factor - printed) < 0.03
+
+
 # --- less arithmetic ---------------------------------------------------------
 
 
