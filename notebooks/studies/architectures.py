@@ -1,11 +1,17 @@
-"""The studies of the lab architectures: `make study STEM=architectures`, about 45 minutes on one core.
+"""The studies of the lab architectures: `make study STEM=architectures`.
 
-Four tables beside this file, one row a run:
-`_depth`: plain and residual networks of 8, 20 and 56 layers, three seeds, 8 epochs of Nesterov's momentum.
-`_gradients`: how gradient and signal grow through a network at the start, with and without shortcuts and batch norm, three seeds.
-`_race`: fourteen networks of about a million MACs, three rates, four seeds, 10 epochs of AdamW.
-`_transfer`: EfficientNet-lite0 in three forms at 5, 20 and 100 labels a class and from scratch at 5, three seeds.
-A name on the command line runs one of them.
+About 45 minutes on one core. Four tables beside this file, one row a run:
+
+`_depth`: plain and residual networks of 8, 20 and 56 layers, three seeds, 8 epochs of
+momentum with Nesterov's look ahead.
+`_gradients`: how signal and gradient grow through a network at the start, with and
+without shortcuts and batch norm, three seeds.
+`_race`: fourteen networks of about a million MACs, three rates, four seeds, 10 epochs
+of AdamW.
+`_transfer`: EfficientNet-lite0 in three forms at 5, 20 and 100 labels a class, and
+from scratch at 5, three seeds.
+
+A name on the command line runs that one alone.
 """
 
 import csv
@@ -30,7 +36,10 @@ STUDIES = {
 
 
 def settings(grid):
-    """All rows of a grid; the seed changes last, so that a study cut short has fewer seeds and all settings."""
+    """All rows of a grid; the seed changes last.
+
+    So a study that is cut short has fewer seeds and all settings.
+    """
     names = ["seed", *(name for name in grid if name != "seed")]
     for values in itertools.product(*(grid[name] for name in names)):
         row = dict(zip(names, values, strict=True))
