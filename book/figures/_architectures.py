@@ -40,7 +40,7 @@ def column(picture, x, top, boxes, gap=20, height=32, ends=(True, True)):
     for place, (words, kind, width) in enumerate(boxes):
         picture.rect(x - width / 2, y, width, height, fill=COLORS[kind], radius=5)
         dark = kind in ("1", "x")
-        picture.text(x, y + height / 2 + 5, words, size=14, fill=INK if dark else "#FFFFFF", weight="600")
+        picture.text(x, y + height / 2 + 6, words, size=16, fill=INK if dark else "#FFFFFF", weight="600")
         y += height
         if place < len(boxes) - 1 or ends[1]:
             picture.arrow((x, y + 1), (x, y + gap - 2))
