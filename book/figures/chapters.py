@@ -15,7 +15,7 @@ CHAPTERS = {
     "convolution": ("Convolution", 1, 3, ("backpropagation", "training")),
     "language_models": ("Language\nmodels", 2, 2, ("backpropagation", "learning")),
     "sequences": ("Sequences", 2, 3, ("training", "language_models")),
-    "architectures": ("Architectures", 1, 4, ("convolution",)),
+    "architectures": ("Architectures", 1, 4, ("backpropagation", "training", "convolution")),
     "attention": ("Attention", 2, 4, ("sequences",)),
     "eeg_classification": ("EEG\nclassification", 0, 4, ("learning", "training", "convolution")),
     "video_generation": ("Video\ngeneration", 0, 5, ("learning", "training", "convolution")),
