@@ -24,12 +24,7 @@ sys.path.insert(0, str(TOOLS))
 import lesson  # noqa: E402
 
 # Found when the check was new; each leaves with the next run of its lab.
-KNOWN = {
-    # Zoo 6 calls the lesson's network in training mode: its statistics move.
-    "eeg_classification": {"sd_model", "sd_models"},
-    # `except KeyError as error` unbinds the lesson's name.
-    "video_generation": {"error"},
-}
+KNOWN = {}
 
 
 def pytest_configure(config):

@@ -94,7 +94,9 @@ def test_registry_holds_the_first_chapter():
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="no data sets for chapter 'cooking'; there are some for: backprop"):
+    with pytest.raises(
+        ValueError, match="no data sets for chapter 'cooking'; there are some for: architectures, backprop"
+    ):
         data.datasets("cooking")
     with pytest.raises(AttributeError, match=r"no 'tyo'; it offers: .*fetch.*toy"):
         _ = data.tyo

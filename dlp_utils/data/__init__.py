@@ -13,6 +13,7 @@ from dataclasses import dataclass
 MODULES = [
     "toy",  # backpropagation: linear, xor, circles
     "digits",  # learning, training: handwritten digits
+    "textures",  # architectures: patches of photographs, weights of EfficientNet-lite0
     "text",  # language_models, sequences: plays, last names, sentences
     "eeg",  # eeg_classification: two real sets, a simulation
     "segmentation",  # segmentation: real nuclei, generated pets, the original pets

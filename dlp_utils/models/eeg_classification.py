@@ -167,7 +167,7 @@ def predict(model, x):
         layer.training = mode
     return torch.cat(logits).argmax(dim=1).cpu().numpy()
 
-# %%
+
 def standardize(x):
     """Divide each channel of (N, C, T) by its deviation over the session."""
     return (x / x.std(axis=(0, 2), keepdims=True)).astype(np.float32)

@@ -132,6 +132,8 @@ QUERIES = {
     "skip connection": "book/segmentation",
     "transposed convolution": "book/segmentation",
     "receptive field": "book/convolution#",
+    "compound scaling": "book/architectures#",
+    "squeeze-and-excitation": "book/architectures#",
     "n-gram": "book/language_models#",
     "perplexity": "book/language_models#",
     "temperature": "book/language_models#",
