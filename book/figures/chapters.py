@@ -19,7 +19,7 @@ CHAPTERS = {
     "attention": ("Attention", 2, 4, ("sequences",)),
     "eeg_classification": ("EEG\nclassification", 0, 4, ("learning", "training", "convolution")),
     "video_generation": ("Video\ngeneration", 0, 5, ("learning", "training", "convolution")),
-    "segmentation": ("Segmentation", 1, 5, ("convolution", "architectures")),
+    "segmentation": ("Segmentation", 1, 5, ("learning", "training", "convolution", "architectures")),
     "inpainting": ("Inpainting", 2, 5, ("convolution", "attention")),
     "diffusion": ("Diffusion", 1, 6, ("segmentation", "inpainting", "video_generation")),
 }
