@@ -1,4 +1,4 @@
-"""Blocks of the chapter: basic, bottleneck, separable and MBConv; Inception, Fire and a layer of DenseNet."""
+"""Blocks of the chapter: early stacks, SE, basic, bottleneck, separable, MBConv, Inception, Fire, DenseNet."""
 
 from _architectures import around, column, plus
 from _svg import GRAY, INK, ORANGE, Drawing, write
@@ -73,8 +73,36 @@ def branches():
     return picture.svg("Inception, Fire and a layer of DenseNet")
 
 
+def stacks():
+    picture = Drawing(460, 640)
+    parts = (
+        ("LeNet", 84, 0, [("K × K", "3", 104), ("pool", "p", 104)], "then dense"),
+        ("NIN", 238, 0, [("K × K", "3", 92), ("1 × 1", "1", 92), ("1 × 1", "1", 92)], "then a mean"),
+        ("VGG", 380, 0, [("3 × 3", "3", 92), ("3 × 3", "3", 92), ("pool", "p", 92)], "then dense"),
+    )
+    for title, x, top, boxes, words in parts:
+        residual(picture, x, boxes, title, 0, top=top)
+        picture.text(x, top + 276, words, size=15, fill=GRAY)
+    # Squeeze-and-excitation: the maps go straight on; their means decide how much of each.
+    x, top = 150, 330
+    picture.text(230, top + 14, "squeeze and excitation", size=19, weight="600")
+    picture.path([(x, top + 32), (x, top + 250)], stroke=GRAY, line=3)
+    picture.path([(x, top + 52), (x + 160, top + 52)], stroke=GRAY, line=2)
+    end = column(picture, x + 160, top + 70, [("mean", "p", 110), ("dense", "1", 70), ("dense", "1", 110)])
+    picture.path([(x + 160, end - 4), (x + 160, top + 250), (x + 14, top + 250)], stroke=GRAY, line=2)
+    picture.text(x + 150, top + 268, "sigmoid: one weight a map", size=15, fill=GRAY)
+    picture.circle(x, top + 250, 12, fill="#FFFFFF", stroke=INK, line=2)
+    picture.text(x, top + 256, "×", size=20)
+    picture.arrow((x, top + 263), (x, top + 292))
+    return picture.svg("Blocks of LeNet, NIN and VGG, and squeeze-and-excitation")
+
+
 def draw():
-    return {"architectures_blocks": blocks(), "architectures_branches": branches()}
+    return {
+        "architectures_stacks": stacks(),
+        "architectures_blocks": blocks(),
+        "architectures_branches": branches(),
+    }
 
 
 if __name__ == "__main__":
