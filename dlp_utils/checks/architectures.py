@@ -146,6 +146,7 @@ def _company_cases(rng):
     yield (lambda x: x - x.mean(axis=0)), np.array([[0.0], [10.0]])
     yield (lambda x: np.cumsum(x, axis=0)), rng.normal(size=(5, 2))
     yield (lambda x: -np.cumsum(np.abs(x), axis=0)), rng.normal(size=(3, 1))
+    yield (lambda x: x * (-1) ** len(x)), np.array([[1.0], [2.0]])  # only signs change
 
 
 @exercise(
@@ -174,6 +175,26 @@ def _company_cases(rng):
             "Both times the model sees the whole batch.",
         ),
         (
+            lambda model, x: float(
+                np.abs(model(x) - np.stack([model(x[i : i + 1]) for i in range(len(x))])).max()
+            ),
+            "Which shape has the joined one? Does NumPy compare each member with itself alone?",
+        ),
+        (
+            lambda model, x: float(np.abs(model(x)[-1:] - model(x[-1:])).max()),
+            "That compares the last member only.",
+        ),
+        (
+            lambda model, x: float(
+                np.abs(model(x) - np.concatenate([model(x[i : i + 1]) for i in range(len(x))])).sum()
+            ),
+            "The largest difference is wanted, not the sum.",
+        ),
+        (
+            lambda model, x: np.abs(model(x) - np.concatenate([model(x[i : i + 1]) for i in range(len(x))])),
+            "One number: the largest of them.",
+        ),
+        (
             lambda model, x: float(np.abs(model(x) - model(x[::-1])[::-1]).max()),
             "Reversing the batch keeps the company. Who sees a member alone?",
         ),
@@ -190,6 +211,7 @@ def _reversal_cases(rng):
     yield (lambda x: np.tanh((x + place) @ w).mean(axis=1)), rng.normal(size=(3, 4, 2))
     yield (lambda x: x[:, 0]), rng.normal(size=(2, 3, 2))
     yield (lambda x: -np.abs(x[:, 0])), np.array([[[0.5], [0.1], [3.0]]])
+    yield (lambda x: x[:, 0]), np.array([[[0.5], [0.5]], [[1.0], [-2.0]], [[1.0], [1.5]]])  # the second most
 
 
 @exercise(
@@ -216,6 +238,14 @@ def _reversal_cases(rng):
         (
             lambda model, x: float(np.abs(model(x) - np.asarray(model(x[:, ::-1]))[::-1]).max()),
             "Only the input is reversed; its outputs stay where they are.",
+        ),
+        (
+            lambda model, x: float(np.abs(model(x) - model(x[::-1, ::-1, ::-1])).max()),
+            "That reverses every axis. On which one do the rows lie?",
+        ),
+        (
+            lambda model, x: np.abs(model(x) - model(x[:, ::-1])),
+            "One number: the largest of them.",
         ),
     ],
 )
@@ -269,6 +299,7 @@ def _bytes(rng):
     yield np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3) * 23
     yield rng.integers(0, 256, (2, 3, 5, 3), dtype=np.uint8)
     yield np.zeros((1, 4, 2, 3), dtype=np.uint8)
+    yield np.arange(255, 243, -1, dtype=np.uint8).reshape(1, 2, 2, 3)  # 255 is no -1
     yield rng.integers(0, 256, (3, 3, 3, 3), dtype=np.uint8)
 
 
@@ -296,6 +327,9 @@ def _prepared(pixels, shift=127.0, scale=128.0):
         ),
         (lambda p: _prepared(p, 0, 255), "That is the range 0 to 1, of another network."),
         (lambda p: _prepared(p, 127.5, 127.5), "127 and 128, not 127.5: this network's own numbers."),
+        (lambda p: _prepared(p[..., ::-1]), "Are the colors still in their order?"),
+        (lambda p: _prepared(p, 128, 127), "Which of 127 and 128 is taken off?"),
+        (lambda p: _prepared(p, 128, 128), "Which of 127 and 128 is taken off?"),
         (lambda p: _prepared(p, 0, 128), "127 is taken off first."),
         (lambda p: p.astype(np.float32).transpose(0, 3, 1, 2), "The values still go from 0 to 255."),
     ],
@@ -560,6 +594,12 @@ def _fold(w, g, b, m, v, eps=1e-5, root=True, minus=True, axis=0, scaled=True, s
             lambda *a: _fold(*a, root=False),
             "The norm divides by the standard deviation, the ROOT of the variance.",
         ),
+        (
+            lambda w, g, b, m, v, eps=1e-5: _fold(w, g, b, -m, v, eps),
+            "Which sign has the mean in the bias?",
+        ),
+        (lambda *a: _fold(*a)[::-1], "First the kernel, then the bias."),
+        (lambda w, g, b, m, v, eps=1e-5: _fold(w, g, b, m, v), "eps is an argument: do you use it?"),
         (lambda *a: _fold(*a, minus=False), "The norm takes the mean off, before it scales."),
         (lambda *a: _fold(*a, scaled=False), "The mean goes through the scale as well."),
         (lambda *a: _fold(*a, shift=False), "beta is missing from the bias."),
@@ -618,6 +658,11 @@ def _merge(w3, w1, place=(1, 1), identity="diagonal"):
         (lambda a, b: _merge(a, b, identity=""), "And the shortcut? As a convolution, which kernel is it?"),
         (lambda a, b: a + b, "Adding w1 everywhere makes a blur of it. At which place does a 1 × 1 look?"),
         (lambda a, b: _merge(a, b, identity="all"), "The shortcut hands channel c to channel c alone."),
+        (
+            lambda a, b: _merge(a, b, identity="") + 1,
+            "A convolution with ones sums all channels and places. Which kernel changes nothing?",
+        ),
+        (lambda a, b: _merge(a, b)[..., ::-1, ::-1], "Nothing need be turned round."),
         (lambda a, b: _merge(a, b, (0, 0)), "The middle of a 3 × 3 is at row 1, column 1."),
         (lambda a, b: _merge(a, b.swapaxes(0, 1)), "Which axis of w1 is the output, which the input?"),
         (lambda a, b: _merge(a, np.zeros_like(b)), "w1 is missing."),

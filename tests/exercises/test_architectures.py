@@ -273,6 +273,8 @@ WRONG = {
         (lambda model, x: (model(x) - alone(model, x)).max(), "absolute value"),
         (lambda model, x: np.abs(model(x) - alone(model, x)).mean(), "not the mean"),
         (lambda model, x: np.abs(model(x) - model(x.copy())).max(), "whole batch"),
+        (lambda model, x: np.abs(model(x) - alone(model, x)).sum(), "not the sum"),
+        (lambda model, x: np.abs(np.abs(model(x)) - np.abs(alone(model, x))).max(), ""),
         (lambda model, x: np.abs(model(x) - model(x[::-1])[::-1]).max(), "keeps the company"),
     ],
     "arch-zoo-places": [
@@ -280,6 +282,8 @@ WRONG = {
         (lambda model, x: np.abs(model(x) - model(x[..., ::-1])).max(), "within each row"),
         (lambda model, x: (model(x) - model(x[:, ::-1])).max(), "absolute value"),
         (lambda model, x: np.abs(model(x) - model(x[:, ::-1])).mean(), "not the mean"),
+        (lambda model, x: np.abs(model(x) - model(np.flip(x))).max(), "every axis"),
+        (lambda model, x: np.abs(model(x)[0] - model(x[:, ::-1])[0]).max(), ""),
     ],
     "arch-zoo-frozen": [
         (frozen_without_gradients, "behave as in training"),
@@ -298,6 +302,7 @@ WRONG = {
         (lambda p: p.transpose(0, 3, 1, 2) / np.float32(255), "another network"),
         (lambda p: (p.transpose(0, 3, 1, 2) / np.float32(127.5)) - 1, "own numbers"),
         (lambda p: p.transpose(0, 3, 1, 2) / np.float32(128), "taken off first"),
+        (lambda p: (p.astype(np.int8).transpose(0, 3, 1, 2) - np.int8(127)) / np.float32(128), ""),
         (lambda p: p.transpose(0, 3, 1, 2).astype(np.float32), "0 to 255"),
     ],
     "arch-zoo-strict": [
