@@ -78,6 +78,10 @@ def _check_two_convolutions(two_convolutions, rng):
             raise Wrong("a convolution has a bias.", "The norm behind it takes the mean away: bias=False.")
         if any(conv.kernel_size != (3, 3) for conv in convs):
             raise Wrong("a kernel is not 3 × 3.")
+        if any(conv.groups != 1 or conv.dilation != (1, 1) for conv in convs):
+            raise Wrong("a convolution has groups or holes.", "Which channels does a plain convolution see?")
+        if any(norm.weight is None or norm.running_mean is None for norm in norms):
+            raise Wrong("a norm has no scale or no running mean.", "What does it need in evaluation mode?")
         y = block.eval()(torch.zeros(2, c, 6, 5))
         if y.shape != (2, c, 6, 5):
             raise Wrong(
@@ -142,6 +146,7 @@ def _company_cases(rng):
     yield (lambda x: x - x.mean(axis=0)), np.array([[0.0], [10.0]])
     yield (lambda x: np.cumsum(x, axis=0)), rng.normal(size=(5, 2))
     yield (lambda x: -np.cumsum(np.abs(x), axis=0)), rng.normal(size=(3, 1))
+    yield (lambda x: x * (-1) ** len(x)), np.array([[1.0], [2.0]])  # only signs change
 
 
 @exercise(
@@ -170,6 +175,26 @@ def _company_cases(rng):
             "Both times the model sees the whole batch.",
         ),
         (
+            lambda model, x: float(
+                np.abs(model(x) - np.stack([model(x[i : i + 1]) for i in range(len(x))])).max()
+            ),
+            "Which shape has the joined one? Does NumPy compare each member with itself alone?",
+        ),
+        (
+            lambda model, x: float(np.abs(model(x)[-1:] - model(x[-1:])).max()),
+            "That compares the last member only.",
+        ),
+        (
+            lambda model, x: float(
+                np.abs(model(x) - np.concatenate([model(x[i : i + 1]) for i in range(len(x))])).sum()
+            ),
+            "The largest difference is wanted, not the sum.",
+        ),
+        (
+            lambda model, x: np.abs(model(x) - np.concatenate([model(x[i : i + 1]) for i in range(len(x))])),
+            "One number: the largest of them.",
+        ),
+        (
             lambda model, x: float(np.abs(model(x) - model(x[::-1])[::-1]).max()),
             "Reversing the batch keeps the company. Who sees a member alone?",
         ),
@@ -186,6 +211,7 @@ def _reversal_cases(rng):
     yield (lambda x: np.tanh((x + place) @ w).mean(axis=1)), rng.normal(size=(3, 4, 2))
     yield (lambda x: x[:, 0]), rng.normal(size=(2, 3, 2))
     yield (lambda x: -np.abs(x[:, 0])), np.array([[[0.5], [0.1], [3.0]]])
+    yield (lambda x: x[:, 0]), np.array([[[0.5], [0.5]], [[1.0], [-2.0]], [[1.0], [1.5]]])  # the second most
 
 
 @exercise(
@@ -213,6 +239,14 @@ def _reversal_cases(rng):
             lambda model, x: float(np.abs(model(x) - np.asarray(model(x[:, ::-1]))[::-1]).max()),
             "Only the input is reversed; its outputs stay where they are.",
         ),
+        (
+            lambda model, x: float(np.abs(model(x) - model(x[::-1, ::-1, ::-1])).max()),
+            "That reverses every axis. On which one do the rows lie?",
+        ),
+        (
+            lambda model, x: np.abs(model(x) - model(x[:, ::-1])),
+            "One number: the largest of them.",
+        ),
     ],
 )
 def change_when_reversed(model, x):
@@ -230,7 +264,9 @@ def _check_only_the_head(only_the_head, rng):
 
     conv, norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
     inner = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.Dropout(0.5))
-    for made in (model(conv, norm, nn.ReLU()), model(nn.Sequential(inner, nn.ReLU())), model()):
+    deep = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Flatten(), nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 3)))
+    deep.requires_grad_(False).eval()  # was frozen as a whole
+    for made in (model(conv, norm, nn.ReLU()), model(nn.Sequential(inner, nn.ReLU())), model(), deep):
         before = {k: v.clone() for k, v in made.state_dict().items()}
         found = only_the_head(made)
         if found is None:
@@ -255,7 +291,7 @@ def _check_only_the_head(only_the_head, rng):
                 "Norms and dropouts in training mode behave as in training, gradient or not. "
                 "And which mode does model.train() give to the parts?",
             )
-        if not head.training:
+        if not all(m.training for m in head.modules()):
             raise Wrong("the head is in evaluation mode.", "It trains: give it its mode back.")
 
 
@@ -263,6 +299,7 @@ def _bytes(rng):
     yield np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3) * 23
     yield rng.integers(0, 256, (2, 3, 5, 3), dtype=np.uint8)
     yield np.zeros((1, 4, 2, 3), dtype=np.uint8)
+    yield np.arange(255, 243, -1, dtype=np.uint8).reshape(1, 2, 2, 3)  # 255 is no -1
     yield rng.integers(0, 256, (3, 3, 3, 3), dtype=np.uint8)
 
 
@@ -290,6 +327,9 @@ def _prepared(pixels, shift=127.0, scale=128.0):
         ),
         (lambda p: _prepared(p, 0, 255), "That is the range 0 to 1, of another network."),
         (lambda p: _prepared(p, 127.5, 127.5), "127 and 128, not 127.5: this network's own numbers."),
+        (lambda p: _prepared(p[..., ::-1]), "Are the colors still in their order?"),
+        (lambda p: _prepared(p, 128, 127), "Which of 127 and 128 is taken off?"),
+        (lambda p: _prepared(p, 128, 128), "Which of 127 and 128 is taken off?"),
         (lambda p: _prepared(p, 0, 128), "127 is taken off first."),
         (lambda p: p.astype(np.float32).transpose(0, 3, 1, 2), "The values still go from 0 to 255."),
     ],
@@ -327,12 +367,28 @@ def _check_fitted(fitted, rng):
             "a model whose own names begin with 'module.' loses them.",
             "Compare with the names that the model knows.",
         )
+    inner = nn.ModuleDict({"model": nn.ModuleDict({"module": nn.Linear(1, 1)}), "out": nn.Linear(1, 1)})
+    for prefix in ("module.", ""):
+        given = {prefix + k: v for k, v in inner.state_dict().items()}
+        try:
+            found = fitted(given, inner)
+        except ValueError:
+            found = {}
+        if set(found) != set(inner.state_dict()):
+            raise Wrong(
+                f"from {sorted(given)[:2]} … come {sorted(found)[:2]} …",
+                "Does your code take off letters, or every 'module.', or the prefix once, in front?",
+            )
+        if found is given:
+            raise Wrong("the dict that was given is returned.", "Return a new dict.")
     less = {k: v for k, v in good.items() if k != "0.bias"}
     wide = dict(good) | {"2.weight": torch.zeros(3, 2)}
     for wrong, what in (
         (less, "a missing name"),
         (good | {"3.weight": torch.zeros(1)}, "a name too many"),
         (wide, "another shape"),
+        (good | {"2.weight": torch.zeros(4, 1)}, "another shape with as many numbers"),
+        (good | {"2.weight": torch.zeros(1, 2)}, "another shape, which broadcasts,"),
         ({"model." + k: v for k, v in good.items()}, "an unknown prefix"),
         ({}, "an empty dict"),
     ):
@@ -341,6 +397,8 @@ def _check_fitted(fitted, rng):
             fitted(wrong, here)
         except ValueError:
             pass
+        except (RuntimeError, KeyError, AssertionError) as error:
+            raise Wrong(f"{what} raises {type(error).__name__}.", "Which error is asked for?") from None
         else:
             raise Wrong(f"{what} raises no ValueError.", "Names and shapes must be exactly the model's.")
         if list(before) != list(wrong):
@@ -357,6 +415,7 @@ number(
         (32768, "Those are the two 1 × 1. And the 3 × 3?"),
         (53248, "A 1 × 1 comes before the middle AND behind it."),
         (70016, "No biases: the norms behind the convolutions have their own."),
+        (70400, "Without the norms."),
         (36992, "The 3 × 3 has 9 weights for each PAIR of channels, 64 × 64 pairs."),
         (589824, "That is a 3 × 3 from 256 to 256. The middle has 64 channels."),
         (1179648, "Those are two full 3 × 3 convolutions, what the bottleneck replaces."),
@@ -367,6 +426,7 @@ number(
     27 / 49,
     atol=5e-3,
     mistakes=[
+        (2700 / 49, "A share lies between 0 and 1."),
         (9 / 49, "That is one of the three."),
         (49 / 27, "The other way round: the new over the old."),
         (18 / 25, "That is two for a 5 × 5."),
@@ -396,6 +456,7 @@ number(
         (27, "That is as if every block were left out with probability 1/2. The first hardly ever is."),
         (13.75, "That many are left out. How many are there?"),
         (40.5, "The mean of l/L over l = 1 … L is (L + 1)/(2L), a little more than 1/2."),
+        (40, "A mean over many steps need not be whole."),
         (54, "That is the depth at test time."),
         (40.75, "l runs from 1 to L, not from 0 to L - 1."),
     ],
@@ -445,6 +506,10 @@ def _se(x, w1, b1, w2, b2, relu=True, gate="sigmoid", pool="mean", bias=True, sc
             "Each channel for itself: several may be important. No softmax.",
         ),
         (lambda *a: _se(*a, pool="max"), "That is the largest of each map. The mean is squeezed."),
+        (
+            lambda x, *a: x * _se(x * x[0].size, *a, scale=False)[:, None, None],
+            "That is the sum of each map. The mean is squeezed.",
+        ),
         (lambda *a: _se(*a, bias=False), "The biases are missing."),
         (lambda *a: _se(*a, scale=False), "Those are the numbers. Multiply each map by its own."),
         (lambda x, *a: x + _se(x, *a), "Multiply only; nothing is added here."),
@@ -529,6 +594,12 @@ def _fold(w, g, b, m, v, eps=1e-5, root=True, minus=True, axis=0, scaled=True, s
             lambda *a: _fold(*a, root=False),
             "The norm divides by the standard deviation, the ROOT of the variance.",
         ),
+        (
+            lambda w, g, b, m, v, eps=1e-5: _fold(w, g, b, -m, v, eps),
+            "Which sign has the mean in the bias?",
+        ),
+        (lambda *a: _fold(*a)[::-1], "First the kernel, then the bias."),
+        (lambda w, g, b, m, v, eps=1e-5: _fold(w, g, b, m, v), "eps is an argument: do you use it?"),
         (lambda *a: _fold(*a, minus=False), "The norm takes the mean off, before it scales."),
         (lambda *a: _fold(*a, scaled=False), "The mean goes through the scale as well."),
         (lambda *a: _fold(*a, shift=False), "beta is missing from the bias."),
@@ -538,6 +609,17 @@ def _fold(w, g, b, m, v, eps=1e-5, root=True, minus=True, axis=0, scaled=True, s
             "gamma is missing.",
         ),
         (lambda w, g, b, m, v, eps=1e-5: (w, _fold(w, g, b, m, v, eps)[1]), "The kernel is scaled, too."),
+        (
+            lambda w, g, b, m, v, eps=1e-5: (w * (g / np.sqrt(v + eps)), _fold(w, g, b, m, v, eps)[1]),
+            "NumPy aligns the LAST axes. On which axis of w lie the output channels?",
+        ),
+        (
+            lambda w, g, b, m, v, eps=1e-5: (
+                w * (g / np.sqrt(v + eps))[None, :, None, None],
+                _fold(w, g, b, m, v, eps)[1],
+            ),
+            "Which axis of w belongs to the output channels, the first or the second?",
+        ),
         (lambda *a: _fold(*a)[0], "Two arrays: kernel and bias."),
         (
             lambda w, g, b, m, v, eps=1e-5: (
@@ -576,7 +658,13 @@ def _merge(w3, w1, place=(1, 1), identity="diagonal"):
         (lambda a, b: _merge(a, b, identity=""), "And the shortcut? As a convolution, which kernel is it?"),
         (lambda a, b: a + b, "Adding w1 everywhere makes a blur of it. At which place does a 1 × 1 look?"),
         (lambda a, b: _merge(a, b, identity="all"), "The shortcut hands channel c to channel c alone."),
+        (
+            lambda a, b: _merge(a, b, identity="") + 1,
+            "A convolution with ones sums all channels and places. Which kernel changes nothing?",
+        ),
+        (lambda a, b: _merge(a, b)[..., ::-1, ::-1], "Nothing need be turned round."),
         (lambda a, b: _merge(a, b, (0, 0)), "The middle of a 3 × 3 is at row 1, column 1."),
+        (lambda a, b: _merge(a, b.swapaxes(0, 1)), "Which axis of w1 is the output, which the input?"),
         (lambda a, b: _merge(a, np.zeros_like(b)), "w1 is missing."),
         (
             lambda a, b: a + b + np.eye(len(a))[:, :, None, None],
@@ -599,6 +687,7 @@ def _check_zero_start(zero_start, rng):
         torch.manual_seed(depth)
         model = SmallNet(Config(depth))
         names = {k: v.shape for k, v in model.state_dict().items()}
+        others = {k: v.detach().clone() for k, v in model.named_parameters() if ".bn2." not in k}
         found = zero_start(model)
         if found is None:
             raise Wrong("nothing is returned.", "Return the model.")
@@ -636,6 +725,14 @@ def _check_zero_start(zero_start, rng):
                     "the first norm of a block has the scale 0, too.",
                     "Then nothing in F gets a gradient but the last shift.",
                 )
+            if block.bn2.weight.abs().max() > 0:
+                raise Wrong(f"the scale of block {place}'s last norm is small, not 0.", "Exactly 0.")
+        now = dict(model.named_parameters())
+        changed = [k for k, v in others.items() if not torch.equal(v, now[k])]
+        if changed:
+            raise Wrong(f"{changed[0]} has changed.", "Which numbers alone are to be changed?")
+        if not all(p.requires_grad for p in now.values()):
+            raise Wrong("a parameter wants no gradient.", "At the start F is 0; who shall learn later?")
 
 
 def _relu(x):

@@ -38,6 +38,11 @@ def convolutions(c, norms=2, convs=2, bias=False, padding=1, relu=True, kernel=3
     return nn.Sequential(*layers, *([nn.ReLU()] if relu else []))
 
 
+def depthwise(c):
+    conv = [nn.Conv2d(c, c, 3, padding=1, groups=c, bias=False) for _ in range(2)]
+    return nn.Sequential(conv[0], nn.BatchNorm2d(c), nn.ReLU(), conv[1], nn.BatchNorm2d(c), nn.ReLU())
+
+
 def pairs_of(c):
     def one():
         return nn.Sequential(nn.Conv2d(c, c, 3, padding="same", bias=False), nn.BatchNorm2d(c), nn.ReLU(True))
@@ -106,6 +111,12 @@ def frozen_without_gradients(model):
     for p in model[:-1].parameters():
         p.requires_grad = False
     return model.train()
+
+
+def frozen_but_never_thawed(model):
+    model[:-1].requires_grad_(False).eval()
+    model[-1].train()
+    return model
 
 
 def fitted(weights, model, prefix="module.", names=True, shapes=True, always=False, subset=False):
@@ -218,6 +229,12 @@ def zeroed_by_name(model):
     return model
 
 
+def almost_zeroed(model):
+    for block in model.blocks:
+        nn.init.constant_(block.bn2.weight, 1e-8)
+    return model
+
+
 def all_zeroed(model):
     for layer in model.blocks.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -240,6 +257,7 @@ WRONG = {
         (lambda c: convolutions(c, bias=True), "bias=False"),
         (lambda c: convolutions(c, padding=0), "padding"),
         (lambda c: convolutions(c, relu=False), "the same again"),
+        (depthwise, "plain convolution"),
     ],
     "arch-zoo-list": [
         (lambda m: hidden(m, kinds=(list,)), "tuples and dicts"),
@@ -255,6 +273,8 @@ WRONG = {
         (lambda model, x: (model(x) - alone(model, x)).max(), "absolute value"),
         (lambda model, x: np.abs(model(x) - alone(model, x)).mean(), "not the mean"),
         (lambda model, x: np.abs(model(x) - model(x.copy())).max(), "whole batch"),
+        (lambda model, x: np.abs(model(x) - alone(model, x)).sum(), "not the sum"),
+        (lambda model, x: np.abs(np.abs(model(x)) - np.abs(alone(model, x))).max(), ""),
         (lambda model, x: np.abs(model(x) - model(x[::-1])[::-1]).max(), "keeps the company"),
     ],
     "arch-zoo-places": [
@@ -262,12 +282,15 @@ WRONG = {
         (lambda model, x: np.abs(model(x) - model(x[..., ::-1])).max(), "within each row"),
         (lambda model, x: (model(x) - model(x[:, ::-1])).max(), "absolute value"),
         (lambda model, x: np.abs(model(x) - model(x[:, ::-1])).mean(), "not the mean"),
+        (lambda model, x: np.abs(model(x) - model(np.flip(x))).max(), "every axis"),
+        (lambda model, x: np.abs(model(x)[0] - model(x[:, ::-1])[0]).max(), ""),
     ],
     "arch-zoo-frozen": [
         (frozen_without_gradients, "behave as in training"),
         (lambda m: frozen(m, grad=True), "requires_grad_(False)"),
         (lambda m: frozen(m, head=False), "must learn"),
         (lambda m: frozen(m, head_mode=False), "mode back"),
+        (frozen_but_never_thawed, "must learn"),
         (lambda m: frozen(m, whole=True), "behave as in training"),
         (lambda m: frozen(copy.deepcopy(m)), "in place"),
         (lambda m: frozen(m) and None, "Return the model"),
@@ -279,6 +302,7 @@ WRONG = {
         (lambda p: p.transpose(0, 3, 1, 2) / np.float32(255), "another network"),
         (lambda p: (p.transpose(0, 3, 1, 2) / np.float32(127.5)) - 1, "own numbers"),
         (lambda p: p.transpose(0, 3, 1, 2) / np.float32(128), "taken off first"),
+        (lambda p: (p.astype(np.int8).transpose(0, 3, 1, 2) - np.int8(127)) / np.float32(128), ""),
         (lambda p: p.transpose(0, 3, 1, 2).astype(np.float32), "0 to 255"),
     ],
     "arch-zoo-strict": [
@@ -289,6 +313,10 @@ WRONG = {
         (lambda w, m: fitted(w, m, always=True), ""),
         (lambda w, m: {k[7:]: v for k, v in w.items()}, "only there"),
         (lambda w, m: m.load_state_dict(w, strict=False), ""),
+        (
+            lambda w, m: fitted({k if k in m.state_dict() else k.lstrip("module."): w[k] for k in w}, m),
+            "letters",
+        ),
     ],
     "arch-bottleneck": [
         (36864, "middle layer"),
@@ -317,6 +345,7 @@ WRONG = {
         (40.5, "little more"),
         (54, "test time"),
         (40.75, "from 1"),
+        (40, "whole"),
     ],
     "arch-se": [
         (lambda x, w1, b1, w2, b2: excited(x, w1, b1, w2, 0 * b2), ""),
@@ -347,6 +376,10 @@ WRONG = {
         (lambda w, g, b, m, v, eps=1e-5: folded(w, g, b, m, v, 0.0), "under the root"),
         (lambda w, g, b, m, v, eps=1e-5: folded(w, 0 * g + 1, b, m, v, eps), "gamma"),
         (lambda *a: folded(*a)[0], "Two arrays"),
+        (
+            lambda w, g, b, m, v, eps=1e-5: (w * (g / np.sqrt(v + eps)), folded(w, g, b, m, v, eps)[1]),
+            "LAST axes",
+        ),
         (lambda w, g, b, m, v, eps=1e-5: (w, folded(w, g, b, m, v, eps)[1]), "kernel is scaled"),
     ],
     "arch-merge": [
@@ -358,6 +391,7 @@ WRONG = {
             ),
             "channel c alone",
         ),
+        (lambda a, b: merged(a, b.swapaxes(0, 1)), "axis of w1"),
         (lambda a, b: merged(a, 0 * b), "w1 is missing"),
         (lambda a, b: merged(0 * a, b), "w3 is missing"),
     ],
@@ -367,6 +401,7 @@ WRONG = {
         (lambda m: zeroed(m, conv=True), "must not be 0"),
         (lambda m: zeroed(m, freeze=True), "zero or frozen"),
         (lambda m: zeroed(m, front=True), "each BLOCK"),
+        (almost_zeroed, "Exactly 0"),
         (lambda m: zeroed(copy.deepcopy(m)), "in place"),
         (lambda m: zeroed(m) and None, "Return the model"),
         (all_zeroed, ""),
