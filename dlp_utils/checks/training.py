@@ -790,7 +790,13 @@ def _check_any_order(accuracy, rng):
             text = "That is without the last, smaller batch. How many batches are there, rounded up?"
             known += [(full.mean().item(), text), (full.sum().item() / n, text)]
         near = (text for wrong, text in known if abs(got - wrong) < 1e-5 * max(1, abs(wrong)))
-        hint = next(near, "In which mode is the model while it answers, and is each digit counted once?")
+        mode = "In which mode is the model while it answers, and is each digit counted once?"
+        hint = next(near, mode)
+        if abs(got - right) > 1e-5:
+            # With dropout on, one answer in fourteen hits a number of `known` by chance. Such answers differ from call
+            # to call.
+            again = {_float(_evaluated(accuracy, net, (x, y))) for _ in range(3)}
+            hint = hint if again == {got} else mode
         expect_close(got, right, f"the share of right answers among {n}", rtol=1e-5, hint=hint)
 
 
