@@ -65,6 +65,21 @@ def test_cifar_is_asked_for_at_the_gpu_profile_alone(monkeypatch, capsys, tmp_pa
     assert "patches take the place" in capsys.readouterr().out
 
 
+def test_cifar_comes_as_channels_first(monkeypatch, tmp_path):
+    class Fake:
+        def __init__(self, root, train, download):
+            assert download and root == tmp_path
+            self.data = np.zeros((5 if train else 3, 32, 32, 3), np.uint8)
+            self.data[1, 2, 4] = 7, 8, 9
+            self.targets = list(range(len(self.data)))
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Fake)
+    x, y, x_test, y_test = textures.cifar10(download=True, root=tmp_path)
+    assert x.shape == (5, 3, 32, 32) and x_test.shape == (3, 3, 32, 32) and x.dtype == np.uint8
+    assert x[1, :, 2, 4].tolist() == [7, 8, 9] and x.sum() == 24
+    assert y.tolist() == [0, 1, 2, 3, 4] and y_test.tolist() == [0, 1, 2] and y.dtype == np.int64
+
+
 def test_without_network_or_cache_the_weights_are_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("DLP_HOME", str(tmp_path))
     with fetch.no_downloads(), pytest.raises(fetch.OfflineError, match="efficientnet-lite0"):

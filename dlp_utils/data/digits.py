@@ -4,12 +4,11 @@ Each pixel counts the dark points of a 4 × 4 square of the scan, so the values 
 """
 
 import functools
-from pathlib import Path
 
 import numpy as np
 
 from ..device import profile
-from . import Dataset
+from . import Dataset, fetch
 
 TEST = 594  # of 1,797: a third
 
@@ -59,15 +58,8 @@ def mnist(download=None, root="mnist"):
     """
     if not (profile() == "gpu" if download is None else download):
         return None
-    from torchvision.datasets import MNIST
-
-    try:
-        parts = [MNIST(Path(root).expanduser(), train=train, download=True) for train in (True, False)]
-    except (OSError, RuntimeError, EOFError) as error:
-        print(
-            f"The 8 × 8 digits take the place of MNIST, which cannot be downloaded to {root} ({error}): "
-            "try again with a network."
-        )
+    parts = fetch.train_and_test("MNIST", root, "The 8 × 8 digits")
+    if parts is None:
         return None
     pixels = [part.data.numpy().reshape(-1, 784).astype(np.float32) / 255 for part in parts]
     labels = [part.targets.numpy().astype(np.int64) for part in parts]

@@ -121,6 +121,27 @@ def from_url(url, sha256, *, filename=None, stand_in=""):
     return target
 
 
+def train_and_test(name, root, stand_in):
+    """Return the training and the test part of torchvision's data set `name`, such as "MNIST", or None.
+
+    They are downloaded to the folder `root`. stand_in: what serves without them, for the one line that a failed
+    download prints; it is no error.
+    """
+    from torchvision import datasets
+
+    try:
+        return [
+            getattr(datasets, name)(Path(root).expanduser(), train=part, download=True)
+            for part in (True, False)
+        ]
+    except (OSError, RuntimeError, EOFError) as error:
+        print(
+            f"{stand_in} take the place of {name}, which cannot be downloaded to {root} ({error}): "
+            "try again with a network."
+        )
+        return None
+
+
 def _check_request(path, sha256):
     if not path or not re.fullmatch("[0-9a-fA-F]{64}", sha256 or ""):
         raise ValueError(

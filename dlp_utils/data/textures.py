@@ -6,7 +6,6 @@ the right part, with a gap between. So a network is asked for a *place*, by its 
 """
 
 import functools
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -138,15 +137,8 @@ def cifar10(download=None, root="cifar10"):
     """
     if not (profile() == "gpu" if download is None else download):
         return None
-    from torchvision.datasets import CIFAR10
-
-    try:
-        parts = [CIFAR10(Path(root).expanduser(), train=train, download=True) for train in (True, False)]
-    except (OSError, RuntimeError, EOFError) as error:
-        print(
-            f"The patches take the place of CIFAR-10, which cannot be downloaded to {root} ({error}): "
-            "try again with a network."
-        )
+    parts = fetch.train_and_test("CIFAR10", root, "The patches")
+    if parts is None:
         return None
     found = []
     for part in parts:
