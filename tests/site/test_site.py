@@ -460,7 +460,7 @@ def test_solutions_are_closed_and_open_on_a_click(opened, name):
 SCROLLS = """() => {
     for (const box of document.querySelectorAll(".bd-article details")) box.open = true;
     for (const box of document.querySelectorAll(".bd-article .toggle-hidden")) box.classList.remove("toggle-hidden");
-    const kinds = "pre, table, .output, .pst-scrollable-table-container, .table-wrapper";
+    const kinds = "pre, table, .output, .pst-scrollable-table-container, .table-wrapper, mjx-container[display]";
     return [...document.querySelectorAll(".bd-article :is(" + kinds + ")")]
         .filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 &&
             !["inline", "table"].includes(getComputedStyle(e).display))
