@@ -122,35 +122,6 @@ def test_psnr_of_a_region():
 # --- attention and transformer -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("heads", [1, 4, 8])
-def test_attention_is_that_of_the_library(heads):
-    q, k, v = torch.randn(3, 2, heads, 12, 16, dtype=torch.float64).unbind(0)
-    out, weights = lab.attend(q, k, v)
-    torch.testing.assert_close(out, F.scaled_dot_product_attention(q, k, v), rtol=0, atol=1e-12)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2, heads, 12, dtype=torch.float64))
-    mine, theirs = lab.MultiHeadAttention(32, heads), nn.MultiheadAttention(32, heads, batch_first=True)
-    theirs.in_proj_weight, theirs.in_proj_bias, theirs.out_proj = mine.qkv.weight, mine.qkv.bias, mine.out
-    nn.init.normal_(mine.qkv.bias)
-    x = torch.randn(3, 10, 32)
-    expected, their_weights = theirs(x, x, x, average_attn_weights=False)
-    torch.testing.assert_close(mine(x), expected, rtol=0, atol=1e-6)
-    torch.testing.assert_close(mine.weights, their_weights, rtol=0, atol=1e-6)
-
-
-def test_the_block_is_a_pre_norm_encoder_layer():
-    block = lab.Block(32, 4, 64)
-    layer = nn.TransformerEncoderLayer(
-        32, 4, 64, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-    )
-    theirs = layer.self_attn
-    theirs.in_proj_weight, theirs.in_proj_bias = block.attention.qkv.weight, block.attention.qkv.bias
-    theirs.out_proj, layer.linear1, layer.linear2 = block.attention.out, block.mlp[0], block.mlp[2]
-    layer.norm1, layer.norm2 = block.norm1, block.norm2
-    nn.init.normal_(block.norm1.weight)
-    x = torch.randn(2, 9, 32)
-    torch.testing.assert_close(block(x), layer(x), rtol=1e-5, atol=1e-5)
-
-
 def test_the_transformer_sees_all_places_and_knows_where_they_are():
     model = lab.Transformer(SMALL).eval()
     for name, weight in model.named_parameters():  # as after training: no zeros, so that nothing hides

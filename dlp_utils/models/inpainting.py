@@ -1,10 +1,10 @@
 """Generated from notebooks/inpainting.ipynb by `make export`: edit the notebook, not this file."""
 # %%
 __all__ = ['CONFIGS', 'SCHEDULES', 'Config', 'pixels', 'ResBlock', 'encoder', 'decoder', 'VectorQuantizer', 'update_codebook',
-           'Tokenizer', 'tokenizer_step', 'perplexity', 'psnr', 'Batches', 'train', 'encode_all', 'attend',
-           'MultiHeadAttention', 'Block', 'Transformer', 'MaskGIT', 'build', 'example_batch', 'masked_counts',
-           'random_mask', 'masked_token_loss', 'token_step', 'step', 'token_mask', 'choose_tokens', 'decode', 'inpaint',
-           'Features', 'features_step', 'frechet_distance', 'load_shipped']
+           'Tokenizer', 'tokenizer_step', 'perplexity', 'psnr', 'Batches', 'train', 'encode_all', 'Transformer',
+           'MaskGIT', 'build', 'example_batch', 'masked_counts', 'random_mask', 'masked_token_loss', 'token_step',
+           'step', 'token_mask', 'choose_tokens', 'decode', 'inpaint', 'Features', 'features_step', 'frechet_distance',
+           'load_shipped']
 
 # %%
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import dlp_utils as dlp
+from dlp_utils.models.attention import Block
 
 # %%
 @dataclass(frozen=True)
@@ -249,50 +250,6 @@ def encode_all(tokenizer, images, batch=500):
     return torch.cat(tokens)
 
 # %%
-def attend(q, k, v):
-    """softmax(q kᵀ/√d) v, and the weights; q, k, v (B, h, N, d).
-
-    Source: def-inpainting-attention.
-    """
-    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5  # (B, h, N, N)
-    weights = scores.softmax(dim=-1)
-    return weights @ v, weights
-
-
-class MultiHeadAttention(nn.Module):
-    """Attention in `heads` subspaces side by side, (B, N, D) to (B, N, D)."""
-
-    def __init__(self, dim, heads):
-        super().__init__()
-        self.heads = heads
-        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-        self.weights = None  # of the last call, (B, h, N, N)
-
-    def forward(self, x):
-        # (B, N, 3, h, d)
-        split = self.qkv(x).unflatten(-1, (3, self.heads, -1))
-        q, k, v = split.permute(2, 0, 3, 1, 4)  # each (B, h, N, d)
-        mixed, weights = attend(q, k, v)
-        self.weights = weights.detach()
-        return self.out(mixed.transpose(1, 2).flatten(2))  # (B, N, h·d)
-
-# %%
-class Block(nn.Module):
-    """Pre-LayerNorm transformer block, (B, N, D) to (B, N, D)."""
-
-    def __init__(self, dim, heads, hidden):
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.attention = MultiHeadAttention(dim, heads)
-        self.mlp = nn.Sequential(
-            nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim)
-        )
-
-    def forward(self, x):
-        x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-# %%
 class Transformer(nn.Module):
     """Tokens (B, N), id K where unknown, to logits (B, N, K); tied output."""
 
@@ -301,9 +258,9 @@ class Transformer(nn.Module):
         self.mask_id, count = config.codes, (config.size // config.patch) ** 2
         self.tokens = nn.Embedding(config.codes + 1, config.dim)
         self.positions = nn.Parameter(torch.zeros(count, config.dim))
-        sizes = config.dim, config.heads, config.hidden
+        sizes = {"heads": config.heads, "hidden": config.hidden}
         self.blocks = nn.ModuleList(
-            Block(*sizes) for _ in range(config.layers)
+            Block(config.dim, **sizes) for _ in range(config.layers)
         )
         norm = nn.LayerNorm(config.dim)
         linear = nn.Linear(config.dim, config.dim)
@@ -493,7 +450,7 @@ class Features(nn.Module):
         x = F.interpolate(x, (32, 32), mode="area") if x.shape[-1] != 32 else x
         return self.mix(self.body(x).flatten(1))
 
-# %%
+
 def features_step(features, batch):
     """Teach the features what was drawn: pattern (class), colors, traits."""
     images, pattern, numbers = batch

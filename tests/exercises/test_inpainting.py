@@ -227,16 +227,6 @@ WRONG = {
         (lambda z, c, beta: (gradients(z, c, beta)[0], overwritten(z, c)), "Add up"),
         (lambda z, c, beta: (gradients(z, c, beta)[0], -gradients(z, c, beta)[1]), "bring them nearer"),
     ],
-    "inpaint-layernorm": [
-        (lambda g, x, eps: g / norm(x, eps)[0], "depend on x, too"),
-        (lambda g, x, eps: backward(g, x, eps, minus_along=False), "through the standard deviation"),
-        (lambda g, x, eps: backward(g, x, eps, minus_mean=False), "through the mean"),
-        (lambda g, x, eps: backward(g, x, eps, average=False), "a mean over the features"),
-        (lambda g, x, eps: backward(g, x, eps, ddof=1), "D − 1"),
-        (lambda g, x, eps: backward(g, x, 0.0), "Where is eps"),
-        (lambda g, x, eps: -backward(g, x, eps), "is turned"),
-        (lambda g, x, eps: backward(g.T, x.T, eps).T, "over which axis"),
-    ],
     "inpaint-schedule": [
         (counts_by(rounded), "has not fallen"),
         (counts_by(never_done), "6e-17"),
@@ -267,26 +257,6 @@ WRONG = {
         (lambda pixels, patch, reach: ~grown(pixels, patch, reach), "True means unknown"),
         (lambda pixels, patch, reach: grown(pixels, patch, reach).double(), "type bool"),
         (lambda pixels, patch, reach: grown(grown(pixels, patch, 0), 1, 1), "The reach is in pixels"),
-    ],
-    "inpaint-zoo-heads": [
-        (lambda x, h: x.view(len(x), h, x.shape[1], x.shape[2] // h), "That is the bug"),
-        (lambda x, h: x.view(len(x), x.shape[1], h, x.shape[2] // h), "come before the tokens"),
-        (lambda x, h: x.view(len(x), x.shape[1], h, -1).permute(2, 0, 1, 3), "Heads first"),
-        (
-            lambda x, h: x.view(len(x), x.shape[1], x.shape[2] // h, h).permute(0, 3, 1, 2),
-            "block of neighboring features",
-        ),
-    ],
-    "inpaint-zoo-scale": [
-        (scaled(lambda d: d**0.5), "That is the bug"),
-        (scaled(lambda d: 1), "Where is √d"),
-        (scaled(lambda d: 1 / d), "divide by its root"),
-        (lambda q, k: (q @ k.mT / q.shape[-1] ** 0.5).softmax(-2), "along which axis"),
-        (lambda q, k: q @ k.mT / q.shape[-1] ** 0.5, "Those are the scores"),
-        (
-            lambda q, k: (e := (q @ k.mT / q.shape[-1] ** 0.5).exp()) / e.sum(-1, keepdim=True),
-            "overflows",
-        ),
     ],
     "inpaint-zoo-dropout": [
         (lambda scores, v, dropout: dropout(scores).softmax(-1) @ v, "That is the bug"),
@@ -379,12 +349,6 @@ RIGHT = {
         gradients,
         lambda z, c, beta: [part.float() for part in gradients(z, c, beta)],
     ],
-    "inpaint-layernorm": [
-        lambda g, x, eps: backward(g, x, eps).float(),
-        lambda g, x, eps: torch.autograd.functional.vjp(
-            lambda x: torch.nn.functional.layer_norm(x, x.shape[1:], eps=eps), x, g
-        )[1],
-    ],
     "inpaint-frechet": [frechet_of_the_lab, distance],
     "inpaint-cells": [
         lambda pixels, patch, reach: torch.stack([grown(one[None], patch, reach)[0] for one in pixels]),
@@ -394,16 +358,6 @@ RIGHT = {
             .unfold(2, patch + 2 * reach, patch)
             .amax((3, 4))
             .bool()
-        ),
-    ],
-    "inpaint-zoo-heads": [
-        lambda x, h: torch.stack(x.chunk(h, dim=2), dim=1),
-        lambda x, h: x.unflatten(2, (h, -1)).permute(0, 2, 1, 3).contiguous().float(),
-    ],
-    "inpaint-zoo-scale": [
-        lambda q, k: torch.einsum("bhnd,bhmd->bhnm", q / q.shape[-1] ** 0.5, k).softmax(-1),
-        lambda q, k: (
-            (s := (q @ k.mT) / math.sqrt(k.size(-1))).sub(s.logsumexp(-1, keepdim=True)).exp().float()
         ),
     ],
     "inpaint-zoo-dropout": [

@@ -32,7 +32,7 @@ def draw():
     false = {divmod(n * HEADS + a, TOKENS): (n, a) for n in range(TOKENS) for a in range(HEADS)}
     rows(picture, 434, 136, lambda head, k: false[head, k])
     picture.text(330, 312, "Number: which token. Color: which group of features.", size=16)
-    return {"inpaint_heads": picture.svg("True heads are groups of features, false ones groups of tokens")}
+    return {"attention_heads": picture.svg("True heads are groups of features, false ones groups of tokens")}
 
 
 if __name__ == "__main__":

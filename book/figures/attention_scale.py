@@ -48,7 +48,7 @@ def draw():
         picture.text(450, base - 44, f"largest weight {p_max:.2f}", size=17, anchor="start")
         mantissa = f"{slope:.2f}" if slope > 0.005 else f"≈ 10{superscript(math.log10(slope))}"
         picture.text(450, base - 16, f"largest slope {mantissa}", size=17, anchor="start")
-    return {"inpaint_attention": picture.svg("Attention weights at three scalings of the scores")}
+    return {"attention_scale": picture.svg("Attention weights at three scalings of the scores")}
 
 
 def superscript(exponent):
