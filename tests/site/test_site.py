@@ -151,7 +151,7 @@ QUERIES = {
     "chain rule": "book/backpropagation#computational-graphs-and-the-chain-rule",
     "saddle": "book/backpropagation#the-plateau-of-xor-a-saddle-point",
     "ReLU": "book/backpropagation#",
-    "attention": "book/inpainting",
+    "attention": "book/attention",
     "vector quantization": "book/inpainting",
     "FID": "book/inpainting",
     "reparameterization trick": "book/video_generation",
