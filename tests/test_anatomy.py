@@ -15,7 +15,7 @@ from anatomy import CLOSING, TAKEAWAYS, TEN_MINUTES, Page, level, words  # noqa:
 
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 # Chapters that do not have the three depths yet. This list may only shrink.
-EXCEPTIONS = {"inpainting", "diffusion"}
+EXCEPTIONS = {"inpainting"}
 MOST = {"ten_minutes": 600, "core": 4000}
 
 

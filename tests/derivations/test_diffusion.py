@@ -1740,6 +1740,108 @@ def test_what_the_judge_likes_best_is_not_as_good_as_it_says():
     assert slope == pytest.approx(share, rel=0.01)
 
 
+# --- flow matching: the straight path ----------------------------------------
+
+
+def a_straight_guess(seed=0):
+    """Pictures, noise and guesses of both, with the place τ on the line."""
+    rng = np.random.default_rng(seed)
+    x0, noise, seen, heard = rng.normal(size=(4, 5, 3))
+    return x0, noise, seen, heard, rng.uniform(0.05, 0.95, size=(5, 1))
+
+
+@verifies("eq-diffusion-straight-circle")
+def test_a_point_of_the_circle_is_one_of_the_line():
+    x0, noise, *_ = a_straight_guess()
+    alpha_bar = SCHEDULES["cosine"][2]
+    for t in (1, 200, 500, 800, 999):
+        a, b = math.sqrt(alpha_bar[t]), math.sqrt(1 - alpha_bar[t])
+        ratio = math.sqrt(snr(alpha_bar)[t])
+        tau = 1 / (1 + ratio)  # from the ratio alone
+        on_line = (1 - tau) * x0 + tau * noise
+        assert np.allclose((a * x0 + b * noise) / (a + b), on_line, atol=1e-12)
+        assert b / (a + b) == pytest.approx(tau, rel=1e-12)
+        assert (1 - tau) / tau == pytest.approx(ratio, rel=1e-12)
+    # And so the best guesses are the same: of two kinds of pictures, by sums.
+    world, xt = Kinds(), np.linspace(-2, 2, 9)
+    tau = world.b / (world.a + world.b)
+    weights = world.w[:, None] * stats.norm.pdf(
+        xt / (world.a + world.b), (1 - tau) * world.x0[:, None], tau
+    )
+    mean = world.x0 @ weights / weights.sum(axis=0)
+    assert np.allclose(mean, world.mean_picture(xt), atol=1e-9)
+
+
+@verifies("eq-diffusion-straight-errors")
+def test_an_error_of_the_straight_velocity_weighs_that_of_the_picture():
+    x0, noise, guess, _, tau = a_straight_guess()
+    x = (1 - tau) * x0 + tau * noise
+    flow, guessed = noise - x0, (x - guess) / tau  # what the guess says of f
+    left = np.sum((flow - guessed) ** 2, axis=1)
+    ratio = (1 - tau[:, 0]) ** 2 / tau[:, 0] ** 2
+    right = (1 + np.sqrt(ratio)) ** 2 * np.sum((x0 - guess) ** 2, axis=1)
+    assert np.allclose(left, right, rtol=1e-12)
+    # Picture and noise from a guess of the flow, as the prose has them.
+    assert np.allclose(x - tau * flow, x0) and np.allclose(
+        x + (1 - tau) * flow, noise
+    )
+
+
+@verifies("eq-diffusion-straight-euler")
+def test_an_euler_step_on_the_line_is_a_ddim_step():
+    _, _, picture, heard, tau = a_straight_guess()
+    x, later = (1 - tau) * picture + tau * heard, 0.3 * tau
+    euler = x + (later - tau) * (heard - picture)
+    assert np.allclose(
+        euler, (1 - later) * picture + later * heard, atol=1e-12
+    )
+
+    def circle(place):  # a and b with the same ratio
+        angle = np.arctan2(place, 1 - place)
+        return np.cos(angle), np.sin(angle)
+
+    (_, _), (a, b) = circle(tau), circle(later)
+    ddim = a * picture + b * heard  # def-diffusion-ddim without fresh noise
+    assert np.allclose(euler, ddim / (a + b), atol=1e-12)
+    # Many small steps along the mean of f end where the flow of the circle
+    # ends: Gaussian data, whose flow only stretches.
+    m, s, x = 0.4, 0.6, 1.3
+    places = np.linspace(1, 0, 20_001)
+    for now, then in itertools.pairwise(places):
+        variance = (1 - now) ** 2 * s**2 + now**2
+        gap = (x - (1 - now) * m) / variance
+        flow = now * gap - (m + (1 - now) * s**2 * gap)
+        x = x + (then - now) * flow
+    assert x == pytest.approx(m + s * 1.3, abs=1e-3)
+
+
+def test_spread_that_even_steps_on_circle_and_line_leave():
+    """The table of the prose, by steps of Euler's method."""
+
+    def left(s, S, line):
+        places = np.arange(S, -1, -1) / S
+        angles = np.pi / 2 * places
+        if line:
+            angles = np.arctan2(places, 1 - places)
+        a, b = np.cos(angles), np.sin(angles)
+        x = 1.0
+        for now in range(S):
+            variance = a[now] ** 2 * s**2 + b[now] ** 2
+            picture, noise = a[now] * s**2 / variance, b[now] / variance
+            x *= a[now + 1] * picture + b[now + 1] * noise
+        return x / s
+
+    table = {
+        (1, False): (0.778, 0.883, 0.940),
+        (1, True): (0.771, 0.879, 0.938),
+        (0.1, False): (0.289, 0.511, 0.723),
+        (0.1, True): (0.360, 0.617, 0.796),
+    }
+    for (s, line), row in table.items():
+        found = [left(s, S, line) for S in (5, 10, 20)]
+        assert found == pytest.approx(row, abs=6e-4)
+
+
 # --- steps on the way that are numbered --------------------------------------
 
 
