@@ -14,8 +14,6 @@ sys.path.insert(0, str(ROOT / "book" / "figures"))
 from anatomy import CLOSING, TAKEAWAYS, TEN_MINUTES, Page, level, words  # noqa: E402
 
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-# Chapters that do not have the three depths yet. This list may only shrink.
-EXCEPTIONS = {"diffusion"}
 MOST = {"ten_minutes": 600, "core": 4000}
 
 
@@ -54,21 +52,11 @@ def problems(text, checked):
     return said
 
 
-@pytest.mark.parametrize("stem", [stem for stem in STEMS if stem not in EXCEPTIONS])
+@pytest.mark.parametrize("stem", STEMS)
 def test_chapter_has_the_three_depths(stem):
     notebook = json.loads((ROOT / f"notebooks/{stem}.ipynb").read_text(encoding="utf-8"))
     text = (ROOT / f"book/{stem}.md").read_text(encoding="utf-8")
     assert problems(text, lab_order(notebook)) == []
-
-
-@pytest.mark.parametrize("stem", sorted(EXCEPTIONS))
-def test_an_exception_that_is_none_leaves_the_list(stem):
-    notebook = json.loads((ROOT / f"notebooks/{stem}.ipynb").read_text(encoding="utf-8"))
-    assert problems((ROOT / f"book/{stem}.md").read_text(encoding="utf-8"), lab_order(notebook))
-
-
-def test_the_list_of_exceptions_only_shrinks():
-    assert len(EXCEPTIONS) <= 5 and set(STEMS) >= EXCEPTIONS
 
 
 GOOD = """# Title

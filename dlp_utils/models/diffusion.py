@@ -1,11 +1,11 @@
 """Generated from notebooks/diffusion.ipynb by `make export`: edit the notebook, not this file."""
 # %%
 __all__ = ['small', 'CONFIGS', 'Config', 'cosine_alpha_bar', 'linear_alpha_bar', 'zero_terminal', 'coefficients', 'q_sample',
-           'velocity', 'from_velocity', 'posterior', 'spaced', 'ddim_step', 'time_features', 'TimeEmbedding',
-           'ResBlock', 'Attention', 'Resize', 'Level', 'Middle', 'UNet', 'build_levels', 'unet_forward', 'Denoiser',
-           'build', 'example_batch', 'to_diffusers', 'pixels', 'step', 'Batches', 'train', 'guided', 'ddim_sample',
-           'ddpm_sample', 'Evaluator', 'evaluator_step', 'course_score', 'exact_score', 'load_shipped', 'lists_apart',
-           'scheduler_like', 'keep_on_grid', 'LabelVectors', 'LabelPipeline']
+           'velocity', 'from_velocity', 'time_features', 'ResBlock', 'Attention', 'Stage', 'Resize', 'way_down',
+           'way_up', 'UNet', 'Denoiser', 'build', 'example_batch', 'pixels', 'step', 'Batches', 'train', 'guided',
+           'spaced', 'ddim_step', 'ddim_sample', 'Evaluator', 'evaluator_step', 'course_score', 'exact_score',
+           'load_shipped', 'posterior', 'ddpm_sample', 'lists_apart', 'even_on_line', 'flow_step', 'flow_sample',
+           'library_names', 'to_diffusers', 'scheduler_like', 'keep_on_grid', 'LabelVectors', 'LabelPipeline']
 
 # %%
 from dataclasses import dataclass
@@ -104,47 +104,6 @@ def from_velocity(xt, v, t, alpha_bar):
     return signal * xt - sigma * v, sigma * xt + signal * v
 
 # %%
-def posterior(x0, xt, t, alpha_bar):
-    """Mean (B, …), variance (B, 1, …) of q(x_{t−1} | x_t, x₀); x₀, 0 at t = 0.
-
-    Source: eq-diffusion-posterior.
-    """
-    now = alpha_bar[t]  # (B,)
-    before = torch.where(t > 0, alpha_bar[t - 1], torch.ones_like(now))
-    alpha = now / before
-    found = (
-        before.sqrt() * (1 - alpha) / (1 - now),  # times x₀
-        alpha.sqrt() * (1 - before) / (1 - now),  # times x_t
-        (1 - before) / (1 - now) * (1 - alpha),
-    )
-    shape = (-1, *[1] * (xt.ndim - 1))
-    for_x0, for_xt, variance = (c.to(xt).view(shape) for c in found)
-    return for_x0 * x0 + for_xt * xt, variance
-
-# %%
-def spaced(steps, total=1000):
-    """`steps` of `total` code steps, evenly spaced, from total − 1 down."""
-    if not 1 <= steps <= total:
-        raise ValueError(f"steps must be from 1 to {total}, got {steps}")
-    times = np.round(np.arange(steps, 0, -1) * total / steps).astype(int)
-    return (times - 1).tolist()
-
-
-def ddim_step(xt, x0, t, before, alpha_bar, eta=0.0, noise=None):
-    """From step t to the earlier step `before` (−1: to the picture), both
-    ints.
-
-    x0: the predicted picture; the ε that belongs to it and to xt points the
-    way. Source: def-diffusion-ddim, def-diffusion-eta.
-    """
-    now = float(alpha_bar[t])
-    then = float(alpha_bar[before]) if before >= 0 else 1.0
-    eps = (xt - now**0.5 * x0) / (1 - now) ** 0.5
-    sigma = eta * ((1 - then) / (1 - now) * (1 - now / then)) ** 0.5
-    mean = then**0.5 * x0 + max(1 - then - sigma**2, 0.0) ** 0.5 * eps
-    return mean if sigma == 0 else mean + sigma * noise
-
-# %%
 def time_features(t, width):
     """Cosines and sines of t (B,) at frequencies 1 to 1/10,000: (B, width).
 
@@ -155,18 +114,6 @@ def time_features(t, width):
     frequency = torch.exp(-log(10_000) * rank / half)
     angle = t[:, None].float() * frequency  # (B, half)
     return torch.cat([angle.cos(), angle.sin()], dim=1)
-
-# %%
-class TimeEmbedding(nn.Module):
-    """Two linear layers on the features of t, (B, C) to (B, E)."""
-
-    def __init__(self, width, embedding):
-        super().__init__()
-        self.linear_1 = nn.Linear(width, embedding)
-        self.linear_2 = nn.Linear(embedding, embedding)
-
-    def forward(self, x):
-        return self.linear_2(F.silu(self.linear_1(x)))
 
 # %%
 class ResBlock(nn.Module):
@@ -219,6 +166,20 @@ class Attention(nn.Module):
         return x + self.to_out(h).transpose(1, 2).view_as(x)
 
 # %%
+class Stage(nn.Module):
+    """A residual block, then attention or nothing: (B, after, h, w)."""
+
+    def __init__(self, before, after, config, look):
+        super().__init__()
+        embedding, groups = 4 * config.channels[0], config.groups
+        self.block = ResBlock(before, after, embedding, groups)
+        sizes = after, config.head_dim, groups
+        self.look = Attention(*sizes) if look else nn.Identity()
+
+    def forward(self, x, embedding):
+        return self.look(self.block(x, embedding))
+
+
 class Resize(nn.Module):
     """A 3 × 3 convolution that halves the side, or follows a doubling."""
 
@@ -227,110 +188,68 @@ class Resize(nn.Module):
         self.up = up
         self.conv = nn.Conv2d(channels, channels, 3, 1 if up else 2, padding=1)
 
-    def forward(self, x):
+    def forward(self, x, embedding=None):
         if self.up:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return self.conv(x)
 
 # %%
-class Level(nn.Module):
-    """Residual blocks from widths `befores` to `after`, with attention."""
+def way_down(config):
+    """Parts of the way down, and the widths of all that it saves."""
+    parts, saved, now = [], [config.channels[0]], config.channels[0]
+    for i, width in enumerate(config.channels):
+        if i > 0:
+            parts.append(Resize(now, up=False))
+            saved.append(now)
+        for _ in range(config.layers):
+            parts.append(Stage(now, width, config, i in config.attention))
+            saved.append(width)
+            now = width
+    return parts, saved
 
-    def __init__(self, befores, after, config, attention=True):
-        super().__init__()
-        embedding, groups = 4 * config.channels[0], config.groups
-        blocks = [ResBlock(b, after, embedding, groups) for b in befores]
-        sizes = after, config.head_dim, groups
-        looks = [Attention(*sizes) for _ in befores if attention]
-        self.resnets = nn.ModuleList(blocks)
-        self.attentions = nn.ModuleList(looks)
 
-    def run(self, i, x, embedding):
-        x = self.resnets[i](x, embedding)
-        return self.attentions[i](x) if len(self.attentions) else x
-
-# %%
-class Middle(nn.Module):
-    """Block, attention, block at the lowest level: (B, C, h, w)."""
-
-    def __init__(self, config):
-        super().__init__()
-        width = config.channels[-1]
-        sizes = width, width, 4 * config.channels[0], config.groups
-        self.resnets = nn.ModuleList(ResBlock(*sizes) for _ in range(2))
-        look = Attention(width, config.head_dim, config.groups)
-        self.attentions = nn.ModuleList([look])
-
-    def forward(self, x, embedding):
-        x = self.attentions[0](self.resnets[0](x, embedding))
-        return self.resnets[1](x, embedding)
+def way_up(config, saved):
+    """Parts of the way up, one stage for each saved result."""
+    parts, now, saved = [], config.channels[-1], list(saved)
+    for i, width in reversed(list(enumerate(config.channels))):
+        for _ in range(config.layers + 1):  # one more than on the way down
+            before = now + saved.pop()
+            parts.append(Stage(before, width, config, i in config.attention))
+            now = width
+        if i > 0:
+            parts.append(Resize(now, up=True))
+    return parts
 
 # %%
 class UNet(nn.Module):
-    """x (B, 3p², h, w), t (B,), label embedding (B, E) to (B, 3p², h, w).
-
-    p = patch. The parts have the names of those of diffusers' `UNet2DModel`.
-    """
+    """x (B, 3p², h, w), t (B,), label embedding (B, E) to (B, 3p², h, w)."""
 
     def __init__(self, config):
         super().__init__()
-        widths, colors = config.channels, 3 * config.patch**2
-        self.time_embedding = TimeEmbedding(widths[0], 4 * widths[0])
-        self.conv_in = nn.Conv2d(colors, widths[0], 3, padding=1)
-        self.down_blocks, self.up_blocks = build_levels(config)
-        self.mid_block = Middle(config)
-        self.conv_norm_out = nn.GroupNorm(config.groups, widths[0])
-        self.conv_out = nn.Conv2d(widths[0], colors, 3, padding=1)
+        first, last = config.channels[0], config.channels[-1]
+        colors = 3 * config.patch**2
+        wide = nn.Linear(first, 4 * first), nn.Linear(4 * first, 4 * first)
+        self.time = nn.Sequential(wide[0], nn.SiLU(), wide[1])
+        self.conv_in = nn.Conv2d(colors, first, 3, padding=1)
+        down, saved = way_down(config)
+        middle = [Stage(last, last, config, look) for look in (True, False)]
+        self.down, self.middle = nn.ModuleList(down), nn.ModuleList(middle)
+        self.up = nn.ModuleList(way_up(config, saved))
+        self.norm_out = nn.GroupNorm(config.groups, first)
+        self.conv_out = nn.Conv2d(first, colors, 3, padding=1)
 
-# %%
-def build_levels(config):
-    """The way down and the way up of a U-Net: two ModuleLists of `Level`."""
-    widths, last = config.channels, len(config.channels) - 1
-    down, up = nn.ModuleList(), nn.ModuleList()
-    stack, now = [widths[0]], widths[0]
-    for i, width in enumerate(widths):
-        befores = [now] + [width] * (config.layers - 1)
-        level = Level(befores, width, config, i in config.attention)
-        now = width
-        stack += [width] * config.layers
-        if i < last:
-            level.downsamplers = nn.ModuleList([Resize(width, up=False)])
-            stack.append(width)
-        down.append(level)
-    for i, width in reversed(list(enumerate(widths))):
-        befores = []
-        for _ in range(config.layers + 1):  # one more than on the way down
-            befores.append(now + stack.pop())
-            now = width
-        level = Level(befores, width, config, i in config.attention)
-        if i > 0:
-            level.upsamplers = nn.ModuleList([Resize(width, up=True)])
-        up.append(level)
-    return down, up
-
-# %%
-def unet_forward(self, x, t, labels):
-    features = time_features(t, self.conv_in.out_channels)
-    embedding = self.time_embedding(features) + labels  # (B, E)
-    x = self.conv_in(x)
-    stack = [x]
-    for level in self.down_blocks:
-        for i in range(len(level.resnets)):
-            x = level.run(i, x, embedding)
-            stack.append(x)
-        for resize in getattr(level, "downsamplers", ()):
-            x = resize(x)
-            stack.append(x)
-    x = self.mid_block(x, embedding)
-    for level in self.up_blocks:
-        for i in range(len(level.resnets)):
-            x = level.run(i, torch.cat([x, stack.pop()], dim=1), embedding)
-        for resize in getattr(level, "upsamplers", ()):
-            x = resize(x)
-    return self.conv_out(F.silu(self.conv_norm_out(x)))
-
-
-UNet.forward = unet_forward
+    def forward(self, x, t, labels):
+        features = time_features(t, self.conv_in.out_channels)
+        embedding = self.time(features) + labels  # (B, E)
+        saved = [self.conv_in(x)]
+        for part in self.down:
+            saved.append(part(saved[-1], embedding))
+        x = self.middle[1](self.middle[0](saved[-1], embedding), embedding)
+        for part in self.up:
+            if isinstance(part, Stage):  # side by side with what was saved
+                x = torch.cat([x, saved.pop()], dim=1)
+            x = part(x, embedding)
+        return self.conv_out(F.silu(self.norm_out(x)))
 
 # %%
 class Denoiser(nn.Module):
@@ -360,32 +279,6 @@ def example_batch(config, device):
     shape = (config.batch, 3, config.size, config.size)
     labels = torch.rand(config.batch, config.labels, device=device) < 0.1
     return torch.randint(256, shape, device=device).byte(), labels.float()
-
-# %%
-from diffusers import UNet2DModel
-
-
-def to_diffusers(model):
-    """A diffusers `UNet2DModel` with the weights of a Denoiser's U-Net."""
-    config, colors = model.config, 3 * model.config.patch**2
-    levels = range(len(config.channels))
-    kinds = ["Attn" if i in config.attention else "" for i in levels]
-    unet = UNet2DModel(
-        sample_size=config.size // config.patch,
-        in_channels=colors,
-        out_channels=colors,
-        block_out_channels=config.channels,
-        down_block_types=[f"{kind}DownBlock2D" for kind in kinds],
-        up_block_types=[f"{kind}UpBlock2D" for kind in kinds[::-1]],
-        layers_per_block=config.layers,
-        attention_head_dim=config.head_dim,
-        norm_num_groups=config.groups,
-        attn_norm_num_groups=config.groups,
-        resnet_time_scale_shift="scale_shift",
-        class_embed_type="identity",  # the label vector is ready to be added
-    )
-    unet.load_state_dict(model.unet.state_dict())
-    return unet.to(next(model.parameters()).device).eval()
 
 # %%
 def pixels(images):
@@ -456,6 +349,29 @@ def guided(model, xt, t, labels, guidance=1.0):
     return without + guidance * (given - without)
 
 # %%
+def spaced(steps, total=1000):
+    """`steps` of `total` code steps, evenly spaced, from total − 1 down."""
+    if not 1 <= steps <= total:
+        raise ValueError(f"steps must be from 1 to {total}, got {steps}")
+    times = np.round(np.arange(steps, 0, -1) * total / steps).astype(int)
+    return (times - 1).tolist()
+
+
+def ddim_step(xt, x0, t, before, alpha_bar, eta=0.0, noise=None):
+    """From step t to the earlier step `before` (−1: to the picture), both
+    ints.
+
+    x0: the predicted picture; the ε that belongs to it and to xt points the
+    way. Source: def-diffusion-ddim, def-diffusion-eta.
+    """
+    now = float(alpha_bar[t])
+    then = float(alpha_bar[before]) if before >= 0 else 1.0
+    eps = (xt - now**0.5 * x0) / (1 - now) ** 0.5
+    sigma = eta * ((1 - then) / (1 - now) * (1 - now / then)) ** 0.5
+    mean = then**0.5 * x0 + max(1 - then - sigma**2, 0.0) ** 0.5 * eps
+    return mean if sigma == 0 else mean + sigma * noise
+
+# %%
 @torch.no_grad()
 def ddim_sample(
     model, labels, steps=25, guidance=3.0, eta=0.0, seed=0, watch=None
@@ -470,7 +386,7 @@ def ddim_sample(
     shape = (len(labels), 3, config.size, config.size)
     device, alpha_bar = labels.device, cosine_alpha_bar(config.steps)
     xt = torch.randn(shape, generator=draw).to(device)
-    times = spaced(steps, config.steps)
+    times = spaced(steps, config.steps) if type(steps) is int else steps
     for t, before in zip(times, [*times[1:], -1], strict=True):
         v = guided(model, xt, t, labels, guidance)
         now = float(alpha_bar[t])
@@ -479,27 +395,6 @@ def ddim_sample(
             watch(t, xt, x0)
         noise = torch.randn(shape, generator=draw).to(device) if eta else None
         xt = ddim_step(xt, x0, t, before, alpha_bar, eta, noise)
-    return xt
-
-# %%
-@torch.no_grad()
-def ddpm_sample(model, labels, guidance=3.0, seed=0):
-    """Ancestral sampling through all T steps: (B, 3, H, W) in [-1, 1].
-
-    Source: def-diffusion-ancestral, with the posterior variance.
-    """
-    model.eval()
-    config, draw = model.config, dlp.generator(seed)
-    shape = (len(labels), 3, config.size, config.size)
-    device, alpha_bar = labels.device, cosine_alpha_bar(config.steps)
-    xt = torch.randn(shape, generator=draw).to(device)
-    for t in reversed(range(config.steps)):
-        v = guided(model, xt, t, labels, guidance)
-        now = float(alpha_bar[t])
-        x0 = (now**0.5 * xt - (1 - now) ** 0.5 * v).clamp(-1, 1)
-        mean, variance = posterior(x0, xt, torch.tensor([t]), alpha_bar)
-        noise = torch.randn(shape, generator=draw).to(device)
-        xt = mean + variance.sqrt() * noise
     return xt
 
 # %%
@@ -534,7 +429,7 @@ def evaluator_step(evaluator, batch):
     logits = evaluator(pixels(images))
     return F.binary_cross_entropy_with_logits(logits, labels)
 
-# %%
+
 def course_score(logits, labels):
     """Hits among the k highest of 24 logits, over all labels; k in a row.
 
@@ -568,6 +463,45 @@ def load_shipped(device=None):
     return model, evaluator
 
 # %%
+def posterior(x0, xt, t, alpha_bar):
+    """Mean (B, …), variance (B, 1, …) of q(x_{t−1} | x_t, x₀); x₀, 0 at t = 0.
+
+    Source: eq-diffusion-posterior.
+    """
+    now = alpha_bar[t]  # (B,)
+    before = torch.where(t > 0, alpha_bar[t - 1], torch.ones_like(now))
+    alpha = now / before
+    found = (
+        before.sqrt() * (1 - alpha) / (1 - now),  # times x₀
+        alpha.sqrt() * (1 - before) / (1 - now),  # times x_t
+        (1 - before) / (1 - now) * (1 - alpha),
+    )
+    shape = (-1, *[1] * (xt.ndim - 1))
+    for_x0, for_xt, variance = (c.to(xt).view(shape) for c in found)
+    return for_x0 * x0 + for_xt * xt, variance
+
+# %%
+@torch.no_grad()
+def ddpm_sample(model, labels, guidance=3.0, seed=0):
+    """Ancestral sampling through all T steps: (B, 3, H, W) in [-1, 1].
+
+    Source: def-diffusion-ancestral, with the posterior variance.
+    """
+    model.eval()
+    config, draw = model.config, dlp.generator(seed)
+    shape = (len(labels), 3, config.size, config.size)
+    device, alpha_bar = labels.device, cosine_alpha_bar(config.steps)
+    xt = torch.randn(shape, generator=draw).to(device)
+    for t in reversed(range(config.steps)):
+        v = guided(model, xt, t, labels, guidance)
+        now = float(alpha_bar[t])
+        x0 = (now**0.5 * xt - (1 - now) ** 0.5 * v).clamp(-1, 1)
+        mean, variance = posterior(x0, xt, torch.tensor([t]), alpha_bar)
+        noise = torch.randn(shape, generator=draw).to(device)
+        xt = mean + variance.sqrt() * noise
+    return xt
+
+# %%
 def lists_apart(n):
     """The first n label lists of validation pictures that no test list has."""
     from dlp_utils.data import clevr
@@ -576,6 +510,96 @@ def lists_apart(n):
     known = {frozenset(found) for test in tests for found in test}
     rows = clevr.generated_scenes(4 * n, "validation", 16).labels
     return [f for f in map(clevr.names, rows) if frozenset(f) not in known][:n]
+
+# %%
+def even_on_line(steps, total=1000):
+    """Code steps on the circle that are even on the straight path."""
+    place = (np.array(spaced(steps, total)) + 1) / total  # τ
+    angle = np.arctan2(place, 1 - place)
+    return (np.round(total * angle * 2 / pi).astype(int) - 1).tolist()
+
+# %%
+def flow_step(model, batch):
+    """Squared error of f = ε − x₀ on the straight path, as in `step`.
+
+    Code step t is τ = (t + 1) / T. Source: eq-diffusion-straight-errors.
+    """
+    images, labels = batch
+    x0, config = pixels(images), model.config
+    t = torch.randint(config.steps, (len(x0),), device=x0.device)
+    noise = torch.randn_like(x0)
+    keep = torch.rand(len(x0), 1, device=x0.device) >= config.drop
+    tau = ((t + 1) / config.steps).view(-1, 1, 1, 1)
+    found = model((1 - tau) * x0 + tau * noise, t, labels * keep)
+    return (found - (noise - x0)).square().mean()
+
+# %%
+@torch.no_grad()
+def flow_sample(model, labels, steps=25, guidance=3.0, seed=0):
+    """Pictures of a network trained by `flow_step`: (B, 3, H, W) in [-1, 1].
+
+    steps: their number, or a list of code steps. Euler's method, with the
+    guess of x₀ clipped. Source: eq-diffusion-straight-euler.
+    """
+    model.eval()
+    config, draw = model.config, dlp.generator(seed)
+    shape = (len(labels), 3, config.size, config.size)
+    x = torch.randn(shape, generator=draw).to(labels.device)
+    times = spaced(steps, config.steps) if type(steps) is int else steps
+    for t, before in zip(times, [*times[1:], -1], strict=True):
+        now, then = (t + 1) / config.steps, (before + 1) / config.steps
+        x0 = x - now * guided(model, x, t, labels, guidance)
+        x0 = x0.clamp(-1, 1)
+        x = x + (then - now) * (x - x0) / now
+    return x
+
+# %%
+def library_names(config):
+    """{beginning of our name: that of diffusers' name} of a U-Net's parts."""
+    names = {"conv_in": "conv_in", "norm_out": "conv_norm_out"}
+    names |= {
+        f"time.{2 * i}": f"time_embedding.linear_{i + 1}" for i in (0, 1)
+    }
+    names |= {f"middle.{i}.block": f"mid_block.resnets.{i}" for i in (0, 1)}
+    names |= {"middle.0.look": "mid_block.attentions.0"}
+    names |= {"conv_out": "conv_out"}
+    for way, stages in (("down", config.layers), ("up", config.layers + 1)):
+        n = 0
+        for i in range(len(config.channels)):
+            for j in range(stages):
+                there = f"{way}_blocks.{i}"
+                names[f"{way}.{n}.block"] = f"{there}.resnets.{j}"
+                names[f"{way}.{n}.look"] = f"{there}.attentions.{j}"
+                n += 1
+            names[f"{way}.{n}.conv"] = f"{there}.{way}samplers.0.conv"
+            n += 1
+    return names
+
+# %%
+from diffusers import UNet2DModel
+
+
+def to_diffusers(model):
+    """A diffusers `UNet2DModel` with the weights of a Denoiser's U-Net."""
+    config, colors = model.config, 3 * model.config.patch**2
+    levels = range(len(config.channels))
+    kinds = ["Attn" if i in config.attention else "" for i in levels]
+    unet = UNet2DModel(
+        sample_size=config.size // config.patch, in_channels=colors,
+        out_channels=colors, block_out_channels=config.channels,
+        down_block_types=[f"{kind}DownBlock2D" for kind in kinds],
+        up_block_types=[f"{kind}UpBlock2D" for kind in kinds[::-1]],
+        layers_per_block=config.layers, attention_head_dim=config.head_dim,
+        norm_num_groups=config.groups, attn_norm_num_groups=config.groups,
+        resnet_time_scale_shift="scale_shift",
+        class_embed_type="identity",  # the label vector is ready to be added
+    )  # fmt: skip
+    names, weights = library_names(config), {}
+    for key, weight in model.unet.state_dict().items():
+        here = next(name for name in names if key.startswith(name + "."))
+        weights[names[here] + key.removeprefix(here)] = weight
+    unet.load_state_dict(weights)
+    return unet.to(next(model.parameters()).device).eval()
 
 # %%
 from diffusers import (

@@ -344,8 +344,7 @@ def test_bound_term_by_term():
     mean_within(log_q - log_p, chain.bound())
 
 
-@verifies("eq-diffusion-kl")
-def test_divergence_of_two_gaussians():
+def test_divergence_that_the_other_tests_use():
     rng = np.random.default_rng(0)
     for d in (1, 3):
         means = rng.normal(size=(2, d))
@@ -757,6 +756,27 @@ def test_brightness_that_is_left_in_the_noise():
     assert prior == pytest.approx(0.5 * d * ratio, rel=1e-4)
 
 
+@verifies("eq-diffusion-stable")
+def test_what_the_schedule_of_stable_diffusion_leaves():
+    from diffusers import DDIMScheduler
+
+    t = np.arange(1, 1001)
+    low, high = math.sqrt(0.00085), math.sqrt(0.012)
+    beta = (low + (t - 1) / 999 * (high - low)) ** 2
+    left = math.exp(0.5 * np.log1p(-beta).sum())
+    assert left == pytest.approx(0.068, abs=5e-4)
+    theirs = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
+    )
+    assert theirs.alphas_cumprod[-1].sqrt().item() == pytest.approx(
+        left, rel=1e-3
+    )
+    # About ten times what the linear schedule leaves (the prose).
+    assert left / SCHEDULES["linear"][2][-1] ** 0.5 == pytest.approx(
+        10.7, abs=0.1
+    )
+
+
 @verifies("eq-diffusion-zero-terminal")
 def test_schedule_rescaled_to_end_at_nothing():
     root = np.sqrt(SCHEDULES["linear"][2][1:])
@@ -808,22 +828,6 @@ class Kinds:
         """By differences of the log-density, fourth order."""
         log_q = [np.log(self.density(xt + k * h)[0]) for k in (-2, -1, 1, 2)]
         return (log_q[0] - 8 * log_q[1] + 8 * log_q[2] - log_q[3]) / (12 * h)
-
-
-@verifies("eq-diffusion-minimizer")
-def test_squared_error_splits_at_the_mean():
-    world = Kinds()
-    xt = np.linspace(-6, 6, 1201)
-    step = xt[1] - xt[0]
-    q, joint = world.density(xt)
-    noise = (xt - world.a * world.x0[:, None]) / world.b
-    best = (joint * noise).sum(axis=0) / q
-    for guess in (np.sin(xt), 0.5 * xt, 0 * xt):
-        left = np.sum(joint * (noise - guess) ** 2) * step
-        open_part = np.sum(joint * (noise - best) ** 2) * step
-        wrong_part = np.sum(q * (best - guess) ** 2) * step
-        assert left == pytest.approx(open_part + wrong_part, rel=1e-10)
-        assert wrong_part > 1e-3
 
 
 @verifies("eq-diffusion-tweedie", "eq-diffusion-score")
@@ -1323,13 +1327,13 @@ def tilted(w, S, s, mu):
 
 @verifies("eq-diffusion-tilted")
 def test_guided_gaussian():
-    S, s, mu = 1.0, 0.5, 0.8
+    R, s, mu = 1.0, 0.5, 0.8
     for w in (0.5, 1.0, 2.0, 4.0):
-        mean, variance = tilted(w, S, s, mu)
+        mean, variance = tilted(w, R, s, mu)
 
         def log_product(x, w=w):
             return (1 - w) * stats.norm.logpdf(
-                x, 0, S
+                x, 0, R
             ) + w * stats.norm.logpdf(x, mu, s)
 
         x = np.linspace(-2, 3, 31)
@@ -1345,7 +1349,7 @@ def test_guided_gaussian():
     )  # of the prose, w = 4
     assert mean / mu == pytest.approx(1.23, abs=5e-3)
     means, variances = zip(
-        *(tilted(w, S, s, mu) for w in np.linspace(1, 8, 20)), strict=True
+        *(tilted(w, R, s, mu) for w in np.linspace(1, 8, 20)), strict=True
     )
     assert (
         np.all(np.diff(variances) < 0)
@@ -1356,21 +1360,21 @@ def test_guided_gaussian():
 
 @verifies("eq-diffusion-guided-noisy")
 def test_guidance_pulls_harder_than_the_noisy_tilted_density():
-    def sides(w, S, s, a2):
-        b2, V = 1 - a2, tilted(w, S, s, 0.0)[1]
-        left = w / (a2 * s**2 + b2) + (1 - w) / (a2 * S**2 + b2)
+    def sides(w, R, s, a2):
+        b2, V = 1 - a2, tilted(w, R, s, 0.0)[1]
+        left = w / (a2 * s**2 + b2) + (1 - w) / (a2 * R**2 + b2)
         return left, 1 / (a2 * V + b2)
 
-    for S, s, w, a2 in itertools.product(
+    for R, s, w, a2 in itertools.product(
         (1.0, 2.0), (0.1, 0.5), (1.001, 1.5, 4.0), (0.01, 0.5, 0.99)
     ):
-        guided, tilt = sides(w, S, s, a2)
+        guided, tilt = sides(w, R, s, a2)
         assert guided > tilt * (1 + 1e-9)
         # The slope of the guided score, by differences of the log of the
         # powers.
         x, b2 = np.array([-0.01, 0.0, 0.01]), 1 - a2
         log_powers = (1 - w) * stats.norm.logpdf(
-            x, 0, math.sqrt(a2 * S**2 + b2)
+            x, 0, math.sqrt(a2 * R**2 + b2)
         )
         log_powers += w * stats.norm.logpdf(x, 0.3, math.sqrt(a2 * s**2 + b2))
         assert -(
@@ -1378,22 +1382,22 @@ def test_guidance_pulls_harder_than_the_noisy_tilted_density():
         ) / 1e-4 == pytest.approx(guided, rel=1e-6)
         # Turned round between 0 and 1, equal at the ends, and equal where
         # there is no noise or no picture: nothing can be added to a side.
-        guided, tilt = sides(0.5, S, s, a2)
+        guided, tilt = sides(0.5, R, s, a2)
         assert guided < tilt
         for w_end in (0.0, 1.0):
-            guided, tilt = sides(w_end, S, s, a2)
+            guided, tilt = sides(w_end, R, s, a2)
             assert guided == pytest.approx(tilt, rel=1e-12)
         for a2_end in (0.0, 1.0):
-            guided, tilt = sides(w, S, s, a2_end)
+            guided, tilt = sides(w, R, s, a2_end)
             assert guided == pytest.approx(tilt, rel=1e-9)
 
 
 @verifies("eq-diffusion-guided-spread")
 def test_spread_of_guided_samples():
-    S, s, mu, far = 1.0, 0.5, 1.0, 2e3
+    R, s, mu, far = 1.0, 0.5, 1.0, 2e3
 
     def flow(rho, x, w):
-        none = gaussian_noise(x, rho, 0.0, S)
+        none = gaussian_noise(x, rho, 0.0, R)
         return none + w * (gaussian_noise(x, rho, mu, s) - none)
 
     means = {}
@@ -1407,24 +1411,24 @@ def test_spread_of_guided_samples():
             atol=1e-10,
         ).y[:, -1]
         assert (ends[2] - ends[0]) / 2 == pytest.approx(
-            s**w * S ** (1 - w), rel=1e-3
+            s**w * R ** (1 - w), rel=1e-3
         )
         means[w] = ends[1]
     assert (
         s**2 == 0.25 and s**4 == 0.0625
     )  # of the prose, with the tilted density beside it
-    assert math.sqrt(tilted(2.0, S, s, mu)[1]) == pytest.approx(
+    assert math.sqrt(tilted(2.0, R, s, mu)[1]) == pytest.approx(
         0.378, abs=5e-4
     )
     assert means[1.0] == pytest.approx(mu, abs=1e-3) and means[
         4.0
     ] == pytest.approx(1.52, abs=5e-3)
     # Another width than one.
-    S, s = 1.7, 0.6
+    R, s = 1.7, 0.6
     ends = integrate.solve_ivp(
         flow, (far, 1e-9), [-far, far], args=(3.0,), rtol=1e-9, atol=1e-10
     ).y[:, -1]
-    assert (ends[1] - ends[0]) / 2 == pytest.approx(s**3 * S**-2, rel=1e-3)
+    assert (ends[1] - ends[0]) / 2 == pytest.approx(s**3 * R**-2, rel=1e-3)
 
 
 @verifies("eq-diffusion-guided-mean")
@@ -1433,7 +1437,7 @@ def test_mean_of_guided_samples():
     followed step by step.
     """
 
-    def claimed(w, S, s, mu):
+    def claimed(w, R, s, mu):
         def integrand(rho):
             return (
                 w
@@ -1441,20 +1445,20 @@ def test_mean_of_guided_samples():
                 / (s**2 + rho**2)
                 / (
                     (s**2 + rho**2) ** (w / 2)
-                    * (S**2 + rho**2) ** ((1 - w) / 2)
+                    * (R**2 + rho**2) ** ((1 - w) / 2)
                 )
             )
 
         return (
             mu
             * s**w
-            * S ** (1 - w)
+            * R ** (1 - w)
             * integrate.quad(integrand, 0, np.inf, limit=200)[0]
         )
 
-    def followed(w, S, s, mu, far=2e4):
+    def followed(w, R, s, mu, far=2e4):
         def flow(rho, x):
-            none = gaussian_noise(x, rho, 0.0, S)
+            none = gaussian_noise(x, rho, 0.0, R)
             return none + w * (gaussian_noise(x, rho, mu, s) - none)
 
         return integrate.solve_ivp(
@@ -1719,11 +1723,11 @@ def test_perfect_pictures_before_an_imperfect_judge():
 @verifies("eq-diffusion-judge")
 def test_what_the_judge_likes_best_is_not_as_good_as_it_says():
     rng = np.random.default_rng(0)
-    tau, e, n = 0.6, 0.9, 16
-    quality = tau * rng.normal(size=(100_000, n))
-    seen = quality + e * rng.normal(size=quality.shape)
+    tau_q, tau_e, n = 0.6, 0.9, 16
+    quality = tau_q * rng.normal(size=(100_000, n))
+    seen = quality + tau_e * rng.normal(size=quality.shape)
     rows, best = np.arange(len(seen)), seen.argmax(axis=1)
-    share = tau**2 / (tau**2 + e**2)
+    share = tau_q**2 / (tau_q**2 + tau_e**2)
     difference = (
         quality[rows, best] - share * seen[rows, best]
     )  # has mean zero
@@ -1734,6 +1738,108 @@ def test_what_the_judge_likes_best_is_not_as_good_as_it_says():
         lambda c: np.mean((quality - c * seen) ** 2)
     ).x
     assert slope == pytest.approx(share, rel=0.01)
+
+
+# --- flow matching: the straight path ----------------------------------------
+
+
+def a_straight_guess(seed=0):
+    """Pictures, noise and guesses of both, with the place τ on the line."""
+    rng = np.random.default_rng(seed)
+    x0, noise, seen, heard = rng.normal(size=(4, 5, 3))
+    return x0, noise, seen, heard, rng.uniform(0.05, 0.95, size=(5, 1))
+
+
+@verifies("eq-diffusion-straight-circle")
+def test_a_point_of_the_circle_is_one_of_the_line():
+    x0, noise, *_ = a_straight_guess()
+    alpha_bar = SCHEDULES["cosine"][2]
+    for t in (1, 200, 500, 800, 999):
+        a, b = math.sqrt(alpha_bar[t]), math.sqrt(1 - alpha_bar[t])
+        ratio = math.sqrt(snr(alpha_bar)[t])
+        tau = 1 / (1 + ratio)  # from the ratio alone
+        on_line = (1 - tau) * x0 + tau * noise
+        assert np.allclose((a * x0 + b * noise) / (a + b), on_line, atol=1e-12)
+        assert b / (a + b) == pytest.approx(tau, rel=1e-12)
+        assert (1 - tau) / tau == pytest.approx(ratio, rel=1e-12)
+    # And so the best guesses are the same: of two kinds of pictures, by sums.
+    world, xt = Kinds(), np.linspace(-2, 2, 9)
+    tau = world.b / (world.a + world.b)
+    weights = world.w[:, None] * stats.norm.pdf(
+        xt / (world.a + world.b), (1 - tau) * world.x0[:, None], tau
+    )
+    mean = world.x0 @ weights / weights.sum(axis=0)
+    assert np.allclose(mean, world.mean_picture(xt), atol=1e-9)
+
+
+@verifies("eq-diffusion-straight-errors")
+def test_an_error_of_the_straight_velocity_weighs_that_of_the_picture():
+    x0, noise, guess, _, tau = a_straight_guess()
+    x = (1 - tau) * x0 + tau * noise
+    flow, guessed = noise - x0, (x - guess) / tau  # what the guess says of f
+    left = np.sum((flow - guessed) ** 2, axis=1)
+    ratio = (1 - tau[:, 0]) ** 2 / tau[:, 0] ** 2
+    right = (1 + np.sqrt(ratio)) ** 2 * np.sum((x0 - guess) ** 2, axis=1)
+    assert np.allclose(left, right, rtol=1e-12)
+    # Picture and noise from a guess of the flow, as the prose has them.
+    assert np.allclose(x - tau * flow, x0) and np.allclose(
+        x + (1 - tau) * flow, noise
+    )
+
+
+@verifies("eq-diffusion-straight-euler")
+def test_an_euler_step_on_the_line_is_a_ddim_step():
+    _, _, picture, heard, tau = a_straight_guess()
+    x, later = (1 - tau) * picture + tau * heard, 0.3 * tau
+    euler = x + (later - tau) * (heard - picture)
+    assert np.allclose(
+        euler, (1 - later) * picture + later * heard, atol=1e-12
+    )
+
+    def circle(place):  # a and b with the same ratio
+        angle = np.arctan2(place, 1 - place)
+        return np.cos(angle), np.sin(angle)
+
+    (_, _), (a, b) = circle(tau), circle(later)
+    ddim = a * picture + b * heard  # def-diffusion-ddim without fresh noise
+    assert np.allclose(euler, ddim / (a + b), atol=1e-12)
+    # Many small steps along the mean of f end where the flow of the circle
+    # ends: Gaussian data, whose flow only stretches.
+    m, s, x = 0.4, 0.6, 1.3
+    places = np.linspace(1, 0, 20_001)
+    for now, then in itertools.pairwise(places):
+        variance = (1 - now) ** 2 * s**2 + now**2
+        gap = (x - (1 - now) * m) / variance
+        flow = now * gap - (m + (1 - now) * s**2 * gap)
+        x = x + (then - now) * flow
+    assert x == pytest.approx(m + s * 1.3, abs=1e-3)
+
+
+def test_spread_that_even_steps_on_circle_and_line_leave():
+    """The table of the prose, by steps of Euler's method."""
+
+    def left(s, S, line):
+        places = np.arange(S, -1, -1) / S
+        angles = np.pi / 2 * places
+        if line:
+            angles = np.arctan2(places, 1 - places)
+        a, b = np.cos(angles), np.sin(angles)
+        x = 1.0
+        for now in range(S):
+            variance = a[now] ** 2 * s**2 + b[now] ** 2
+            picture, noise = a[now] * s**2 / variance, b[now] / variance
+            x *= a[now + 1] * picture + b[now + 1] * noise
+        return x / s
+
+    table = {
+        (1, False): (0.778, 0.883, 0.940),
+        (1, True): (0.771, 0.879, 0.938),
+        (0.1, False): (0.289, 0.511, 0.723),
+        (0.1, True): (0.360, 0.617, 0.796),
+    }
+    for (s, line), row in table.items():
+        found = [left(s, S, line) for S in (5, 10, 20)]
+        assert found == pytest.approx(row, abs=6e-4)
 
 
 # --- steps on the way that are numbered --------------------------------------
@@ -1774,25 +1880,6 @@ def test_two_squares_are_one_but_for_what_does_not_hold_y():
     right -= 2 * y * (sp.sqrt(alpha) / beta * xt + a / b**2 * x0)
     rest = sp.expand(left - right)
     assert sp.simplify(sp.diff(rest, y)) == 0 and rest != 0
-
-
-@verifies("eq-diffusion-log-ratio")
-def test_difference_of_two_log_densities():
-    rng = np.random.default_rng(0)
-    means, roots = rng.normal(size=(2, 3)), rng.normal(size=(2, 3, 5))
-    covariances = roots @ roots.transpose(0, 2, 1)
-    for x in rng.normal(size=(4, 3)):
-        logs = [
-            stats.multivariate_normal(m, C).logpdf(x)
-            for m, C in zip(means, covariances, strict=True)
-        ]
-        first, second = (
-            (x - m) @ np.linalg.inv(C) @ (x - m)
-            for m, C in zip(means, covariances, strict=True)
-        )
-        one, two = np.linalg.det(covariances)
-        said = 0.5 * math.log(two / one) - 0.5 * first + 0.5 * second
-        assert logs[0] - logs[1] == pytest.approx(said, rel=1e-9)
 
 
 @verifies("eq-diffusion-snr-step")
@@ -1843,12 +1930,12 @@ def test_other_forms_of_the_flow():
     assert np.allclose(slope, picture, rtol=1e-5)
     # Two paths with the guided score of the Gaussian example: its own flow,
     # dx̄/dρ = -ρ · score, from two starts.
-    S, s, mu = 1.3, 0.6, 0.9
+    R, s, mu = 1.3, 0.6, 0.9
     for w in (0.0, 1.0, 3.0):
 
         def flow(rho, x, w=w):
             own = -(x - mu) / (s**2 + rho**2)
-            other = -x / (S**2 + rho**2)
+            other = -x / (R**2 + rho**2)
             return -rho * (w * own + (1 - w) * other)
 
         first, second = (
@@ -1858,7 +1945,7 @@ def test_other_forms_of_the_flow():
             for x in (0.2, 0.9)
         )
         slope = np.gradient(np.log(second - first), rho, edge_order=2)
-        said = w * rho / (s**2 + rho**2) + (1 - w) * rho / (S**2 + rho**2)
+        said = w * rho / (s**2 + rho**2) + (1 - w) * rho / (R**2 + rho**2)
         assert np.allclose(slope, said, atol=1e-6)
 
 

@@ -147,13 +147,13 @@ READ = {
     "eq-diffusion-cosine-density": (
         {r"\lambda": ANY},
         {
-            r"\varrho(\lambda)": snr_density,
+            r"\chi(\lambda)": snr_density,
             r"\Bigl|\frac{d(t/T)}{d\lambda}\Bigr|": snr_density,
         },
     ),
     "eq-diffusion-velocity-weight": (
         {r"\lambda": ANY},
-        {r"\varrho(\lambda)": snr_density},
+        {r"\chi(\lambda)": snr_density},
     ),
     "eq-diffusion-leak": (
         {"a_T": UNIT, "b_T": UNIT, "m": WIDE, "d": (1, 9)},

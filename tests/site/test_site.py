@@ -146,6 +146,7 @@ QUERIES = {
     "DDIM": "book/diffusion",
     "classifier-free guidance": "book/diffusion",
     "score matching": "book/diffusion",
+    "rectified flow": "book/diffusion",
     "vanishing gradient": "book/backpropagation#vanishing-and-exploding-gradients",
     "Xavier initialization": "book/backpropagation#weight-initialization-keep-the-variance",
     "chain rule": "book/backpropagation#computational-graphs-and-the-chain-rule",
