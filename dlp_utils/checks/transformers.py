@@ -231,9 +231,9 @@ def _check_start(start_factors, rng):
             raise Wrong(
                 f"for ({d_in}, {d_out}, {rank}) the shapes are {shapes[0]} and {shapes[1]}.", "x A B, rows."
             )
-        if any(f.dtype != torch.float32 for f in factors):
-            raise Wrong("the factors are not float32.", "Weights are numbers with a fraction.")
-        A, B = (f.detach().clone().requires_grad_() for f in factors)
+        if not all(f.is_floating_point() for f in factors):
+            raise Wrong("the factors are whole numbers.", "Weights are numbers with a fraction.")
+        A, B = (f.detach().float().clone().requires_grad_() for f in factors)
         if (A @ B).abs().max() > 0:
             raise Wrong("the product is not zero: the model changes at once.", "One of the two must be zero.")
         if not any(f.detach().abs().max() > 0 for f in (A, B)):

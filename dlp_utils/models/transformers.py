@@ -51,7 +51,7 @@ class Config:
     vocab: int = 69  # number of symbols, V
     width: int = 96  # D
     heads: int = 4
-    layers: int = 3  # L
+    layers: int = 3  # blocks, K
     length: int = 64  # most positions that it has seen
     batch: int = 32
     lr: float = 3e-3
