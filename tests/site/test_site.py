@@ -140,6 +140,8 @@ QUERIES = {
     "naive Bayes": "book/language_models#",
     "LSTM": "book/sequences#",
     "gradient clipping": "book/sequences#gradient-clipping",
+    "multi-head attention": "book/attention#",
+    "RoPE": "book/attention#",
     "v-prediction": "book/diffusion",
     "DDIM": "book/diffusion",
     "classifier-free guidance": "book/diffusion",
