@@ -1,10 +1,10 @@
 """Generated from notebooks/transformers.ipynb by `make export`: edit the notebook, not this file."""
 # %%
-__all__ = ['CONFIGS', 'WORD', 'TOLD', 'ASKED', 'ANSWER', 'UNTOLD', 'VALUES', 'SPECIAL', 'CHAT', 'CachedBlock', 'Config', 'GPT',
-           'build', 'example_batch', 'step', 'count_weights', 'macs', 'windows', 'train', 'log_probs', 'greedy',
-           'generate', 'sampler', 'merged', 'as_bytes', 'learn_merges', 'BPE', 'people', 'dialog', 'ChatSymbols',
-           'chat_batch', 'chats', 'exact', 'exam', 'reply', 'LoRA', 'with_lora', 'merge_lora', 'trainable', 'token_run',
-           'chat_run']
+__all__ = ['CONFIGS', 'TOLD', 'ASKED', 'ANSWER', 'UNTOLD', 'VALUES', 'SPECIAL', 'CHAT', 'WORD', 'CachedBlock', 'Config', 'refuse',
+           'GPT', 'build', 'example_batch', 'step', 'count_weights', 'macs', 'windows', 'train', 'log_probs', 'greedy',
+           'generate', 'sampler', 'people', 'dialog', 'ChatSymbols', 'chat_batch', 'chats', 'exact', 'exam', 'reply',
+           'chat_run', 'LoRA', 'with_lora', 'merge_lora', 'trainable', 'merged', 'as_bytes', 'learn_merges',
+           'split_word', 'BPE', 'token_run']
 
 # %%
 import copy
@@ -28,7 +28,7 @@ from dlp_utils.models.training import cosine, warmup
 class CachedBlock(Block):
     """A causal block: x (B, N, D) -> (B, N, D), and its keys and values.
 
-    cache: keys and values of the M positions before, (B, h, M, d) each, or
+    cache: keys and values of the M positions before, (B, H, M, d) each, or
     None. Source: eq-transformers-cache.
     """
 
@@ -38,7 +38,7 @@ class CachedBlock(Block):
         if cache is None:
             mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
-            k = torch.cat([cache[0], k], dim=2)  # (B, h, M + N, d)
+            k = torch.cat([cache[0], k], dim=2)  # (B, H, M + N, d)
             v = torch.cat([cache[1], v], dim=2)
             allowed = causal(q.shape[2], k.shape[2], device=x.device)
             mixed = F.scaled_dot_product_attention(q, k, v, allowed)
@@ -64,6 +64,21 @@ CONFIGS = {
 }
 
 # %%
+def refuse(config, new, total):
+    """Raise where a model cannot go on: no symbol, or too many."""
+    if new == 0:
+        raise ValueError(
+            "the prompt is empty: give the model at least one symbol, "
+            "for example a line break"
+        )
+    if total > config.length:
+        raise ValueError(
+            f"{total} positions, and the model was made for "
+            f"{config.length}: shorten the prompt, write less, or "
+            "build it with a larger `length`"
+        )
+
+# %%
 class GPT(nn.Module):
     """Logits of the next symbol, (B, N, vocab), and a cache for each block.
 
@@ -84,25 +99,12 @@ class GPT(nn.Module):
     def forward(self, ids, caches=None):
         caches = caches or [None] * len(self.blocks)
         before = 0 if caches[0] is None else caches[0][0].shape[2]
-        self.refuse(ids.shape[1], before + ids.shape[1])
+        refuse(self.config, ids.shape[1], before + ids.shape[1])
         x, kept = self.table(ids), []  # (B, N, D)
         for block, cache in zip(self.blocks, caches, strict=True):
             x, cache = block(x, cache)
             kept.append(cache)
         return self.norm(x) @ self.table.weight.T, kept
-
-    def refuse(self, new, total):
-        if new == 0:
-            raise ValueError(
-                "the prompt is empty: give the model at least one symbol, "
-                "for example a line break"
-            )
-        if total > self.config.length:
-            raise ValueError(
-                f"{total} positions, and the model was made for "
-                f"{self.config.length}: shorten the prompt, write less, or "
-                "build it with a larger `length`"
-            )
 
 # %%
 def build(config):
@@ -208,7 +210,7 @@ def generate(model, ids, new, pick=greedy, cached=True, stop=None):
 
     pick: from logits (B, V) to symbols (B, 1).
     """
-    model.refuse(ids.shape[1], ids.shape[1] + new)
+    refuse(model.config, ids.shape[1], ids.shape[1] + new)
     x, caches = ids, None
     for _ in range(new):
         logits, kept = model(x, caches)
@@ -235,98 +237,6 @@ def sampler(temperature=1.0, seed=0):
         return drawn.to(logits.device)
 
     return pick
-
-# %%
-WORD = re.compile(r" ?\w+| ?[^\w\s]+|\s+")
-
-
-def merged(word, pair):
-    """A tuple of tokens (bytes) with each occurrence of the pair merged."""
-    out, i = [], 0
-    while i < len(word):
-        if word[i : i + 2] == pair:
-            out.append(pair[0] + pair[1])
-            i += 2
-        else:
-            out.append(word[i])
-            i += 1
-    return tuple(out)
-
-
-def as_bytes(word):
-    return tuple(bytes([b]) for b in word.encode())
-
-# %%
-def learn_merges(text, most):
-    """The merges that BPE learns, as pairs of bytes, in their order.
-
-    Of pairs that occur as often as each other, the larger one goes first.
-    """
-    counts = Counter(WORD.findall(text))
-    words = [[as_bytes(word), n] for word, n in counts.items()]
-    often, where, merges = Counter(), defaultdict(set), []
-
-    def add(k, sign):
-        word, n = words[k]
-        for pair in itertools.pairwise(word):
-            often[pair] += sign * n
-            where[pair].add(k)
-
-    for k in range(len(words)):
-        add(k, 1)
-    while len(merges) < most and often:
-        best = max(often, key=lambda pair: (often[pair], pair))
-        if often[best] < 2:
-            break
-        merges.append(best)
-        for k in sorted(where[best]):
-            add(k, -1)
-            words[k][0] = merged(words[k][0], best)
-            add(k, 1)
-        del often[best]
-    return merges
-
-# %%
-class BPE:
-    """A tokenizer of 256 bytes and the merges; encodes every text."""
-
-    def __init__(self, merges):
-        self.rank = {pair: n for n, pair in enumerate(merges)}
-        self.names = [bytes([b]) for b in range(256)]
-        self.names += [a + b for a, b in merges]
-        self.number = {name: n for n, name in enumerate(self.names)}
-        self.known = {}
-
-    def __len__(self):
-        return len(self.names)
-
-    def split(self, word):
-        """Tokens (bytes) of one word."""
-        word = as_bytes(word)
-        while len(word) > 1:
-            pairs = itertools.pairwise(word)
-            best = min(pairs, key=lambda p: self.rank.get(p, math.inf))
-            if best not in self.rank:
-                break
-            word = merged(word, best)
-        return word
-
-    def encode(self, text):
-        for word in WORD.findall(text):
-            if word not in self.known:
-                parts = self.split(word)
-                self.known[word] = [self.number[part] for part in parts]
-        ids = [n for word in WORD.findall(text) for n in self.known[word]]
-        return torch.tensor(ids, dtype=torch.long)
-
-    def decode(self, numbers):
-        wrong = [int(n) for n in numbers if not 0 <= n < len(self)]
-        if wrong:
-            raise ValueError(
-                f"{wrong[0]} is no token: they go from 0 to {len(self) - 1}"
-            )
-        raw = b"".join(self.names[int(n)] for n in numbers)
-        return raw.decode(errors="replace")
 
 # %%
 TOLD = {
@@ -359,12 +269,9 @@ VALUES = {
 # %%
 def people():
     """Last names to train with and to test with, none in both."""
-    parts = [
-        sorted(
-            {name for name, _ in part if re.fullmatch("[A-Za-z]{3,9}", name)}
-        )
-        for part in text.names()
-    ]
+    short, parts = re.compile("[A-Za-z]{3,9}"), []
+    for part in text.names():
+        parts.append(sorted({n for n, _ in part if short.fullmatch(n)}))
     rng = random.Random(0)
     for part in parts:
         rng.shuffle(part)
@@ -402,16 +309,13 @@ class ChatSymbols:
         self.names = [*SPECIAL, *letters]
         self.number = {name: n for n, name in enumerate(self.names)}
 
-    def __len__(self):
-        return len(self.names)
-
     def encode(self, text):
         """A list of numbers; special symbols are never among them."""
         unknown = sorted(set(text) - set(self.names))
         if unknown:
             raise ValueError(
                 f"symbol {unknown[0]!r} is unknown to this bot: write with "
-                "letters a to z, digits and . , ; : ? ! ' -"
+                "letters A to z, digits and . , ; : ? ! ' -"
             )
         return [self.number[c] for c in text]
 
@@ -419,8 +323,8 @@ class ChatSymbols:
         """<user> … <bot>: what the model has to continue."""
         if not said.strip():
             raise ValueError("the message is empty: say something to the bot")
-        number = self.number
-        return [number["<user>"], *self.encode(said), number["<bot>"]]
+        user, bot = self.number["<user>"], self.number["<bot>"]
+        return [user, *self.encode(said), bot]
 
     def decode(self, numbers):
         return "".join(self.names[int(n)] for n in numbers)
@@ -485,6 +389,21 @@ def reply(model, said):
     return CHAT.decode(n for n in ids if n != end)
 
 # %%
+def chat_run(answers_only, seed, steps):
+    """Train the bot; shares of right answers: new names, and not told."""
+    names, new_names = people()
+    config = Config(len(CHAT.names), 64, 4, 2, 128, lr=4e-3)
+    torch.manual_seed(seed)
+    model = build(config)
+    batches = chats(names, config, seed, answers_only)
+    losses = train(model, batches, steps, config.lr)
+    return {
+        "new": exact(model, exam(new_names, "name")),
+        "untold": exact(model, exam(new_names, untold=1.0)),
+        "loss": float(losses[-50:].mean()),
+    }
+
+# %%
 class LoRA(nn.Module):
     """A frozen linear layer beside a product of two thin matrices.
 
@@ -544,6 +463,100 @@ def trainable(model):
     return [p for p in model.parameters() if p.requires_grad]
 
 # %%
+WORD = re.compile(r" ?\w+| ?[^\w\s]+|\s+")
+
+
+def merged(word, pair):
+    """A tuple of tokens (bytes) with each occurrence of the pair merged."""
+    out, i = [], 0
+    while i < len(word):
+        if word[i : i + 2] == pair:
+            out.append(pair[0] + pair[1])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def as_bytes(word):
+    return tuple(bytes([b]) for b in word.encode())
+
+# %%
+def learn_merges(text, most):
+    """The merges that BPE learns, as pairs of bytes, in their order.
+
+    Of pairs that occur as often as each other, the larger one goes first.
+    """
+    counts = Counter(WORD.findall(text))
+    words = [[as_bytes(word), n] for word, n in counts.items()]
+    often, where, merges = Counter(), defaultdict(set), []
+
+    def add(k, sign):
+        word, n = words[k]
+        for pair in itertools.pairwise(word):
+            often[pair] += sign * n
+            where[pair].add(k)
+
+    for k in range(len(words)):
+        add(k, 1)
+    while len(merges) < most and often:
+        best = max(often, key=lambda pair: (often[pair], pair))
+        if often[best] < 2:
+            break
+        merges.append(best)
+        for k in sorted(where[best]):
+            add(k, -1)
+            words[k][0] = merged(words[k][0], best)
+            add(k, 1)
+        del often[best]
+    return merges
+
+# %%
+def split_word(word, rank):
+    """Tokens of a tuple of bytes; rank: the merges' numbers in order."""
+    while len(word) > 1:
+        pairs = itertools.pairwise(word)
+        best = min(pairs, key=lambda p: rank.get(p, math.inf))
+        if best not in rank:
+            break
+        word = merged(word, best)
+    return word
+
+# %%
+class BPE:
+    """A tokenizer of 256 bytes and the merges; encodes every text."""
+
+    def __init__(self, merges):
+        self.rank = {pair: n for n, pair in enumerate(merges)}
+        self.names = [bytes([b]) for b in range(256)]
+        self.names += [a + b for a, b in merges]
+        self.number = {name: n for n, name in enumerate(self.names)}
+        self.known = {}
+
+    def __len__(self):
+        return len(self.names)
+
+    def split(self, word):
+        """Tokens (bytes) of one word."""
+        return split_word(as_bytes(word), self.rank)
+
+    def encode(self, text):
+        for word in WORD.findall(text):
+            if word not in self.known:
+                parts = self.split(word)
+                self.known[word] = [self.number[part] for part in parts]
+        ids = [n for word in WORD.findall(text) for n in self.known[word]]
+        return torch.tensor(ids, dtype=torch.long)
+
+    def decode(self, numbers):
+        for n in numbers:
+            if not 0 <= n < len(self):
+                raise ValueError(f"{int(n)} is none of {len(self)} tokens")
+        raw = b"".join(self.names[int(n)] for n in numbers)
+        return raw.decode(errors="replace")
+
+# %%
 def token_run(merges, seed, steps, length=64):
     """A GPT on the plays, in characters (merges 0) or tokens of BPE.
 
@@ -570,18 +583,3 @@ def token_run(merges, seed, steps, length=64):
     train(model, windows(ids, config, seed), steps, config.lr)
     total = -log_probs(model, test).sum() / math.log(2)
     return {"bits": total / len(seen), "weights": count_weights(config)}
-
-# %%
-def chat_run(answers_only, seed, steps):
-    """Train the bot; shares of right answers: new names, and not told."""
-    names, new_names = people()
-    config = Config(len(CHAT), 64, 4, 2, 128, lr=4e-3)
-    torch.manual_seed(seed)
-    model = build(config)
-    batches = chats(names, config, seed, answers_only)
-    losses = train(model, batches, steps, config.lr)
-    return {
-        "new": exact(model, exam(new_names, "name")),
-        "untold": exact(model, exam(new_names, untold=1.0)),
-        "loss": float(losses[-50:].mean()),
-    }
