@@ -14,8 +14,8 @@ def box(picture, y, height, words, fill, color, below=""):
 
 
 def draw():
-    picture = Drawing(680, 500)
-    picture.text(MIDDLE, 482, "tokens  s₁ … s_T", size=18)
+    picture = Drawing(700, 500)
+    picture.text(MIDDLE, 482, "tokens s₁, s₂, …", size=18)
     box(picture, 400, 44, "row of the table E", "#F6E7D8", ORANGE)
     box(picture, 290, 70, "causal attention, added", "#DCE9F2", BLUE, "norm, heads, rotary positions")
     box(picture, 200, 70, "small network, added", "#DCE9F2", BLUE, "norm, D → 4D → D")
@@ -27,9 +27,9 @@ def draw():
     for start, end in ((462, 447), (397, 377), (183, 155), (109, 87), (42, 28)):
         picture.arrow((MIDDLE, start), (MIDDLE, end), stroke=INK)
     picture.arrow((MIDDLE, 288), (MIDDLE, 273), stroke=INK)
-    picture.rect(500, 290, 150, 70, fill="#F1EFE9", stroke=INK, radius=8, line=2)
-    picture.text(575, 320, "keys and values", size=17, weight="600")
-    picture.text(575, 342, "of the past", size=16, fill=GRAY)
+    picture.rect(500, 290, 172, 70, fill="#F1EFE9", stroke=INK, radius=8, line=2)
+    picture.text(586, 320, "keys and values", size=17, weight="600")
+    picture.text(586, 342, "of the past", size=16, fill=GRAY)
     picture.arrow((442, 316), (496, 316), stroke=INK)
     picture.arrow((496, 336), (442, 336), stroke=INK)
     return {"transformers_stack": picture.svg("A GPT from tokens to logits, with its cache")}

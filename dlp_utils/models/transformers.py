@@ -4,7 +4,7 @@ __all__ = ['CONFIGS', 'TOLD', 'ASKED', 'ANSWER', 'UNTOLD', 'VALUES', 'SPECIAL', 
            'GPT', 'build', 'example_batch', 'step', 'count_weights', 'macs', 'windows', 'train', 'log_probs', 'greedy',
            'generate', 'sampler', 'people', 'dialog', 'ChatSymbols', 'chat_batch', 'chats', 'exact', 'exam', 'reply',
            'chat_run', 'LoRA', 'with_lora', 'merge_lora', 'trainable', 'merged', 'as_bytes', 'learn_merges',
-           'split_word', 'BPE', 'token_run']
+           'split_word', 'BPE']
 
 # %%
 import copy
@@ -555,31 +555,3 @@ class BPE:
                 raise ValueError(f"{int(n)} is none of {len(self)} tokens")
         raw = b"".join(self.names[int(n)] for n in numbers)
         return raw.decode(errors="replace")
-
-# %%
-def token_run(merges, seed, steps, length=64):
-    """A GPT on the plays, in characters (merges 0) or tokens of BPE.
-
-    Returns bits per character of the first 30,000 characters of the test
-    play, and the number of weights.
-    """
-    train_text, test_text = text.shakespeare()
-    seen = test_text[:30000]
-    if merges:
-        tokens = BPE(learn_merges(train_text, merges))
-        ids, test = tokens.encode(train_text), tokens.encode(seen)
-        size = len(tokens)
-    else:
-        names = sorted(set(train_text))
-        numbers = {name: n for n, name in enumerate(names)}
-        ids, test = (
-            torch.tensor([numbers[c] for c in part])
-            for part in (train_text, seen)
-        )
-        size = len(names)
-    config = Config(size, length=length)
-    torch.manual_seed(seed)
-    model = build(config)
-    train(model, windows(ids, config, seed), steps, config.lr)
-    total = -log_probs(model, test).sum() / math.log(2)
-    return {"bits": total / len(seen), "weights": count_weights(config)}

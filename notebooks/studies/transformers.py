@@ -1,9 +1,8 @@
-"""Sweeps of the lab transformers: `make study STEM=transformers`, about 15 minutes on one core.
+"""Runs of the lab transformers: `make study STEM=transformers`, about 10 minutes on one core.
 
-One row a run in each of the tables beside this file.
+One row a run in the table beside this file.
 
 `_chat`: the bot, with its loss on the answers only or on all symbols; 900 steps, three seeds.
-`_tokens`: a GPT on six plays in characters or in tokens of BPE; 600 steps, three seeds.
 """
 
 import csv
@@ -47,15 +46,7 @@ def chat():
     ]
 
 
-def tokens():
-    runs = itertools.product(range(3), (0, 500))
-    return [
-        measured(lab.token_run, {"merges": merges, "seed": seed, "steps": 600})
-        for seed, merges in runs
-    ]
-
-
-PARTS = {"chat": chat, "tokens": tokens}
+PARTS = {"chat": chat}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
