@@ -46,7 +46,7 @@ def test_a_query_that_may_look_nowhere_gets_zeros_and_sound_gradients():
 def test_sizes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match="4 features and keys 5"):
         lab.attend(normal(2, 4), normal(3, 5), normal(3, 5))
-    with pytest.raises(ValueError, match="10 features cannot be cut into 3"):
+    with pytest.raises(ValueError, match="3 heads cannot share 10 features: choose"):
         lab.MultiHead(10, 3)
     with pytest.raises(ValueError, match="5 features cannot be turned"):
         lab.rotate(normal(2, 5))
@@ -272,7 +272,7 @@ def test_a_repeater_sees_what_its_mask_shows():
 
 
 def test_streams_are_repeatable():
-    for stream in (lab.Stream(lab.date_pairs, 2, 3), lab.Repetitions(2, 0, batch=3)):
+    for stream in (lab.Stream(lab.date_pairs, 2, 3), lab.Repetitions(2, 0)):
         first, second = list(stream), list(stream)
         assert len(first) == 2
         for a, b in zip(first, second, strict=True):

@@ -1,11 +1,11 @@
 """Generated from notebooks/attention.ipynb by `make export`: edit the notebook, not this file."""
 # %%
-__all__ = ['MONTHS', 'DAYS', 'WAYS', 'TASKS', 'SYMBOLS', 'PADDING', 'BEGIN', 'END', 'VOCAB', 'CONFIGS', 'KINDS', 'RACE',
+__all__ = ['MONTHS', 'DAYS', 'WAYS', 'TASKS', 'SYMBOLS', 'PADDING', 'BEGIN', 'END', 'VOCAB', 'KINDS', 'CONFIGS', 'RACE',
            'written', 'date_pairs', 'reverse_pairs', 'sort_pairs', 'encode', 'decode', 'padded', 'as_batch', 'Stream',
-           'attend', 'Recurrent', 'step', 'answers', 'exact', 'train_pairs', 'alignment', 'split_heads', 'join_heads',
-           'rotate', 'sinusoids', 'MultiHead', 'causal', 'Block', 'Config', 'Transformer', 'build', 'example_batch',
-           'repetitions', 'Repeater', 'Repetitions', 'next_step', 'train_repeater', 'repeater_scores', 'repeater_run',
-           'race_run', 'attend_in_pieces']
+           'attend', 'Reader', 'Recurrent', 'step', 'answers', 'exact', 'train_pairs', 'alignment', 'split_heads',
+           'join_heads', 'rotate', 'sinusoids', 'MultiHead', 'causal', 'Block', 'repetitions', 'Repeater',
+           'Repetitions', 'next_step', 'train_repeater', 'repeater_scores', 'repeater_run', 'Config', 'Placed',
+           'Transformer', 'build', 'example_batch', 'race_run', 'attend_in_pieces']
 
 # %%
 import datetime
@@ -41,7 +41,7 @@ WAYS = (
     "the {nth} of {month}, {y}",
 )
 
-
+# %%
 def written(date, way):
     """A datetime.date, written in one of the WAYS."""
     month, weekday = MONTHS[date.month - 1], DAYS[date.weekday()]
@@ -59,7 +59,7 @@ def written(date, way):
         nth=f"{d}{end}",
     )
 
-# %%
+
 def date_pairs(count, rng, test=False, years=(1900, 2099)):
     """Pairs (as written, as wanted); every tenth day is for the test."""
     first = datetime.date(years[0], 1, 1).toordinal()
@@ -73,7 +73,7 @@ def date_pairs(count, rng, test=False, years=(1900, 2099)):
             pairs.append((written(date, way), date.isoformat()))
     return pairs
 
-
+# %%
 def _words(count, rng, longest):
     lengths = rng.integers(4, longest + 1, size=count)
     words = (rng.integers(97, 123, size=n) for n in lengths)
@@ -174,6 +174,31 @@ def attend(q, k, v, allowed=None):
     return weights @ v, weights
 
 # %%
+class Reader(nn.Module):
+    """The encoder: source (B, M) to all states, which are real, the last."""
+
+    def __init__(self, hidden, embed):
+        super().__init__()
+        self.embed = nn.Embedding(VOCAB, embed)
+        self.layer = nn.GRU(
+            embed, hidden, batch_first=True, bidirectional=True
+        )
+        self.bridge = nn.Linear(2 * hidden, 2 * hidden)
+
+    def forward(self, source):
+        real = source != PADDING
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.embed(source),
+            real.sum(1).cpu(),
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        packed, last = self.layer(packed)  # last: (2, B, hidden)
+        memory, _ = nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
+        first = torch.tanh(self.bridge(torch.cat([*last], dim=-1)))
+        return memory, real, first[None]
+
+# %%
 class Recurrent(nn.Module):
     """Encoder–decoder of GRUs: logits (B, N, VOCAB).
 
@@ -185,32 +210,14 @@ class Recurrent(nn.Module):
         super().__init__()
         size, self.weights = 2 * hidden, None
         self.attention = attention
-        self.embed = nn.Embedding(VOCAB, embed)
-        self.reader = nn.GRU(
-            embed, hidden, batch_first=True, bidirectional=True
-        )
-        self.bridge = nn.Linear(size, size)
+        self.encode = Reader(hidden, embed)
         self.writer = nn.GRU(embed, size, batch_first=True)
         self.mix = nn.Linear(2 * size if attention else size, size)
         self.head = nn.Linear(size, VOCAB)
 
-    def encode(self, source):
-        """All states (B, M, 128), which are real, and the writer's first."""
-        real = source != PADDING
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.embed(source),
-            real.sum(1).cpu(),
-            batch_first=True,
-            enforce_sorted=False,
-        )
-        packed, last = self.reader(packed)  # last: (2, B, 64)
-        memory, _ = nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
-        first = torch.tanh(self.bridge(torch.cat([*last], dim=-1)))
-        return memory, real, first[None]
-
     def decode(self, target, memory, real, state):
-        states, _ = self.writer(self.embed(target), state)  # (B, N, 128)
-        if self.attention:
+        states, _ = self.writer(self.encode.embed(target), state)
+        if self.attention:  # states are queries, memory is keys and values
             context, self.weights = attend(
                 states, memory, memory, real[:, None]
             )
@@ -320,18 +327,15 @@ def sinusoids(length, width):
 class MultiHead(nn.Module):
     """Multi-head attention, (B, N, D) -> (B, N, D).
 
-    source: (B, M, D), what is looked at; None for x itself. allowed: as in
-    `attend`, broadcast to (B, H, N, M). rotary: positions by `rotate`.
-    `weights`: of the last call, (B, H, N, M), without their graph.
+    source: (B, M, D), or x itself. allowed: as in `attend`. rotary: `rotate`
+    queries and keys. weights: of the last call, (B, H, N, M), detached.
     """
 
     def __init__(self, width, heads, rotary=False):
         super().__init__()
         if width % heads:
-            raise ValueError(
-                f"{width} features cannot be cut into {heads} equal heads: "
-                "choose a number of heads that divides the width"
-            )
+            message = f"{heads} heads cannot share {width} features: choose"
+            raise ValueError(message + " a number that divides the width")
         self.heads, self.rotary, self.weights = heads, rotary, None
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -341,9 +345,8 @@ class MultiHead(nn.Module):
     def project(self, x, source=None, start=0):
         """Queries of x, keys and values of the source, (B, H, N or M, d)."""
         source = x if source is None else source
-        q = split_heads(self.query(x), self.heads)
-        k = split_heads(self.key(source), self.heads)
-        v = split_heads(self.value(source), self.heads)
+        parts = self.query(x), self.key(source), self.value(source)
+        q, k, v = (split_heads(part, self.heads) for part in parts)
         if self.rotary:
             q, k = rotate(q, start), rotate(k, start)
         return q, k, v
@@ -400,83 +403,6 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x)) if self.has_mlp else x
 
 # %%
-@dataclass(frozen=True)
-class Config:
-    width: int = 64  # features of a row, D
-    heads: int = 4
-    layers: int = 2  # of the encoder, and of the decoder
-    longest: int = 40  # positions
-    lr: float = 2e-3
-    batch: int = 64
-
-
-CONFIGS = {
-    "smoke": Config(width=32, layers=1, batch=8),
-    "cpu": Config(),
-    "gpu": Config(width=256, heads=8, layers=4, lr=5e-4, batch=256),
-}
-
-
-class Transformer(nn.Module):
-    """Encoder and decoder of blocks: logits (B, N, VOCAB).
-
-    source: (B, M), target: (B, N), what was written so far, from BEGIN on.
-    """
-
-    def __init__(self, config):
-        super().__init__()
-        width, heads, self.longest = config.width, config.heads, config.longest
-        self.embed = nn.Embedding(VOCAB, width)
-        self.places = nn.Embedding(config.longest, width)
-        for table in (self.embed, self.places):
-            nn.init.normal_(table.weight, std=0.1)
-        pile = range(config.layers)
-        self.reader = nn.ModuleList(Block(width, heads) for _ in pile)
-        self.writer = nn.ModuleList(
-            Block(width, heads, cross=True) for _ in pile
-        )
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.head = nn.Linear(width, VOCAB)
-
-    def placed(self, ids):
-        if ids.shape[1] > self.longest:
-            raise ValueError(
-                f"{ids.shape[1]} symbols, but positions for {self.longest}: "
-                "cut the text, or build the model with a larger `longest`"
-            )
-        return self.embed(ids) + self.places.weight[: ids.shape[1]]
-
-    def encode(self, source):
-        real = (source != PADDING)[:, None, None]  # (B, 1, 1, M)
-        x = self.placed(source)
-        for block in self.reader:
-            x = block(x, real)
-        return self.norms[0](x), real
-
-    def decode(self, target, memory, real):
-        x, mask = (
-            self.placed(target),
-            causal(target.shape[1], device=target.device),
-        )
-        for block in self.writer:
-            x = block(x, mask, memory, real)
-        return self.head(self.norms[1](x))
-
-    def forward(self, source, target):
-        return self.decode(target, *self.encode(source))
-
-# %%
-def build(config):
-    return Transformer(config)
-
-
-def example_batch(config, device):
-    """A batch of the right shapes for tests and estimates."""
-    ids = torch.arange(config.batch * 30, device=device).view(config.batch, 30)
-    ids = 3 + ids % (VOCAB - 3)
-    return ids, ids[:, :12]
-
-# %%
 KINDS = 32  # of symbols
 
 
@@ -506,42 +432,37 @@ class Repeater(nn.Module):
     def __init__(self, layers, positions="rotary", see=None, width=64):
         super().__init__()
         self.see = see or (lambda n, device: causal(n, device=device))
-        self.embed = nn.Embedding(KINDS, width)
-        self.places = None
-        if positions in ("learned", "sinusoidal"):
-            table = 0.1 * torch.randn(128, width)
-            if positions == "sinusoidal":
-                table = 0.1 * sinusoids(128, width)
-            self.places = nn.Parameter(table, positions == "learned")
+        self.embed, self.places = nn.Embedding(KINDS, width), 0.0
         nn.init.normal_(self.embed.weight, std=0.1)
+        if positions in ("learned", "sinusoidal"):
+            table = {"sinusoidal": sinusoids(128, width)}
+            table = table.get(positions, torch.randn(128, width))
+            self.places = nn.Parameter(0.1 * table, positions == "learned")
+        turn = {"rotary": positions == "rotary", "hidden": 0}
         self.blocks = nn.ModuleList(
-            Block(width, 4, rotary=positions == "rotary", hidden=0)
-            for _ in range(layers)
+            Block(width, 4, **turn) for _ in range(layers)
         )
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, KINDS)
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, KINDS)
 
     def forward(self, ids):
+        n, mask = ids.shape[1], self.see(ids.shape[1], ids.device)
         x = self.embed(ids)
-        if self.places is not None:
-            x = x + self.places[: ids.shape[1]]
-        mask = self.see(ids.shape[1], ids.device)
+        x = x if isinstance(self.places, float) else x + self.places[:n]
         for block in self.blocks:
             x = block(x, mask)
         return self.head(self.norm(x))
 
 # %%
 class Repetitions:
-    """`steps` batches of fresh sequences, for `dlp.fit`."""
+    """`steps` batches of 64 fresh sequences, for `fit`."""
 
-    def __init__(self, steps, seed, period=None, batch=64):
-        self.steps, self.seed = steps, seed
-        self.period, self.batch = period, batch
+    def __init__(self, steps, seed, period=None):
+        self.steps, self.seed, self.period = steps, seed, period
 
     def __iter__(self):
         rng = np.random.default_rng(self.seed)
         for _ in range(self.steps):
-            yield repetitions(self.batch, rng, period=self.period)[0]
+            yield repetitions(64, rng, period=self.period)[0]
 
 
 def next_step(model, ids):
@@ -551,19 +472,10 @@ def next_step(model, ids):
 
 
 def train_repeater(model, steps, seed=0, period=None):
-    return fit(
-        model,
-        next_step,
-        Repetitions(steps, seed, period),
-        steps=steps,
-        lr=4e-3,
-        schedule="cosine",
-        warmup=30,
-        clip=1.0,
-        seed=seed,
-        progress=False,
-        precision="fp32",
-    )
+    stream = Repetitions(steps, seed, period)
+    how = {"lr": 4e-3, "schedule": "cosine", "warmup": 30, "clip": 1.0}
+    how |= {"seed": seed, "progress": False, "precision": "fp32"}
+    return fit(model, next_step, stream, steps=steps, **how)
 
 # %%
 @torch.no_grad()
@@ -594,6 +506,87 @@ def repeater_run(
     model = Repeater(layers, positions, see)
     train_repeater(model, steps, seed, period)
     return model, repeater_scores(model)
+
+# %%
+@dataclass(frozen=True)
+class Config:
+    width: int = 64  # features of a row, D
+    heads: int = 4
+    layers: int = 2  # of the encoder, and of the decoder
+    longest: int = 40  # positions
+    lr: float = 2e-3
+    batch: int = 64
+
+
+CONFIGS = {
+    "smoke": Config(width=32, layers=1, batch=8),
+    "cpu": Config(),
+    "gpu": Config(width=256, heads=8, layers=4, lr=5e-4, batch=256),
+}
+
+# %%
+class Placed(nn.Module):
+    """Embedding plus a learned vector for each place: (B, N) -> (B, N, D)."""
+
+    def __init__(self, vocab, longest, width):
+        super().__init__()
+        self.symbols = nn.Embedding(vocab, width)
+        self.places = nn.Embedding(longest, width)
+        for table in (self.symbols, self.places):
+            nn.init.normal_(table.weight, std=0.1)
+
+    def forward(self, ids):
+        n, longest = ids.shape[1], len(self.places.weight)
+        if n > longest:
+            raise ValueError(
+                f"{n} symbols, but positions for {longest}: cut the text, or "
+                "build the model with more positions"
+            )
+        return self.symbols(ids) + self.places.weight[:n]
+
+# %%
+class Transformer(nn.Module):
+    """Encoder and decoder of blocks: logits (B, N, VOCAB).
+
+    source: (B, M), target: (B, N), what was written so far, from BEGIN on.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        sizes, pile = (config.width, config.heads), range(config.layers)
+        self.placed = Placed(VOCAB, config.longest, config.width)
+        self.reader = nn.ModuleList(Block(*sizes) for _ in pile)
+        self.writer = nn.ModuleList(Block(*sizes, cross=True) for _ in pile)
+        self.norms = nn.ModuleList(nn.LayerNorm(sizes[0]) for _ in range(2))
+        self.head = nn.Linear(config.width, VOCAB)
+
+    def encode(self, source):
+        real = (source != PADDING)[:, None, None]  # (B, 1, 1, M)
+        x = self.placed(source)
+        for block in self.reader:
+            x = block(x, real)
+        return self.norms[0](x), real
+
+    def decode(self, target, memory, real):
+        past = causal(target.shape[1], device=target.device)
+        x = self.placed(target)
+        for block in self.writer:
+            x = block(x, past, memory, real)
+        return self.head(self.norms[1](x))
+
+    def forward(self, source, target):
+        return self.decode(target, *self.encode(source))
+
+# %%
+def build(config):
+    return Transformer(config)
+
+
+def example_batch(config, device):
+    """A batch of the right shapes for tests and estimates."""
+    ids = torch.arange(config.batch * 30, device=device).view(config.batch, 30)
+    ids = 3 + ids % (VOCAB - 3)
+    return ids, ids[:, :12]
 
 # %%
 RACE = {  # steps that take about as long on one core
