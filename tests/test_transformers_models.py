@@ -170,14 +170,17 @@ def test_tokens_are_those_of_tiktoken_with_the_same_merges():
 
 def test_dialogs_are_answered_by_what_was_told():
     rng = random.Random(0)
-    for about, untold in itertools.product(("name", "home", "pet"), (0.0, 1.0)):
+    for about, untold in itertools.product(("name", "home", "pet", "food"), (0.0, 1.0)):
         for _ in range(50):
             said, answer = lab.dialog(rng, NAMES, about, untold)
+            told = lab.TOLD[about].format("")[:-1]
+            assert any(said.endswith(question) for question in lab.ASKED[about])
+            assert (told in said) != bool(untold)
             if untold:
-                assert answer == lab.UNTOLD and not any(n in said for n in NAMES if about == "name")
+                assert answer == lab.UNTOLD
             else:
                 value = answer.split()[-1].rstrip(".")
-                assert value in said and answer == lab.ANSWER[about].format(value)
+                assert told + value in said and answer == lab.ANSWER[about].format(value)
             assert len(lab.CHAT.prompt(said)) + len(answer) + 1 <= 128
 
 

@@ -6,9 +6,9 @@ from _svg import BLUE, GRAY, GREEN, INK, ORANGE, ROOT, Drawing, write
 
 STORED = ROOT / "notebooks" / "studies" / "transformers_chat.csv"
 TALK = (
-    ("user", "I am Zorblax. I live in Oslo.", "Who am I?"),
-    ("bot", "You are Zorblax."),
-    ("user", "I live in Oslo.", "What is my pet called?"),
+    ("user", "My name is Zorblax. I live in Oslo.", "Who am I?"),
+    ("bot", "Your name is Zorblax."),
+    ("user", "I live in Oslo.", "Who is my pet?"),
     ("bot", "You did not tell me."),
 )
 LOSSES = (("1", GREEN, "answers", "only"), ("0", ORANGE, "all", "symbols"))
@@ -25,9 +25,9 @@ def stored():
 def draw():
     picture, y = Drawing(760, 380), 24
     for who, *lines in TALK:
-        height, left = 22 + 24 * len(lines), 20 if who == "user" else 110
+        height, left = 22 + 24 * len(lines), 16 if who == "user" else 80
         fill, color = ("#F1EFE9", GRAY) if who == "user" else ("#DCE9F2", BLUE)
-        picture.rect(left, y, 300, height, fill=fill, stroke=color, radius=12)
+        picture.rect(left, y, 330, height, fill=fill, stroke=color, radius=12)
         for k, line in enumerate(lines):
             picture.text(left + 16, y + 28 + 24 * k, line, size=18, anchor="start")
         y += height + 16

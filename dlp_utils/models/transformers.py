@@ -1,7 +1,7 @@
 """Generated from notebooks/transformers.ipynb by `make export`: edit the notebook, not this file."""
 # %%
-__all__ = ['CONFIGS', 'TOLD', 'ASKED', 'ANSWER', 'UNTOLD', 'VALUES', 'SPECIAL', 'CHAT', 'WORD', 'CachedBlock', 'Config', 'refuse',
-           'GPT', 'build', 'example_batch', 'step', 'count_weights', 'macs', 'windows', 'train', 'log_probs', 'greedy',
+__all__ = ['CONFIGS', 'TOLD', 'ASKED', 'ANSWER', 'UNTOLD', 'SPECIAL', 'CHAT', 'WORD', 'CachedBlock', 'Config', 'refuse', 'GPT',
+           'build', 'example_batch', 'step', 'count_weights', 'macs', 'windows', 'train', 'log_probs', 'greedy',
            'generate', 'sampler', 'people', 'dialog', 'ChatSymbols', 'chat_batch', 'chats', 'exact', 'exam', 'reply',
            'chat_run', 'LoRA', 'with_lora', 'merge_lora', 'trainable', 'merged', 'as_bytes', 'learn_merges',
            'split_word', 'BPE']
@@ -89,7 +89,7 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         self.table = nn.Embedding(config.vocab, config.width)
-        nn.init.normal_(self.table.weight, std=0.02)
+        nn.init.normal_(self.table.weight, std=config.width**-0.5)
         self.blocks = nn.ModuleList(
             CachedBlock(config.width, config.heads, rotary=True)
             for _ in range(config.layers)
@@ -240,36 +240,29 @@ def sampler(temperature=1.0, seed=0):
 
 # %%
 TOLD = {
-    "name": ("My name is {}.", "I am {}.", "Call me {}."),
-    "home": ("I live in {}.", "My home is {}."),
-    "pet": ("My pet is {}.", "I have a pet called {}."),
-    "food": ("I like {}.", "I love to eat {}."),
+    "name": "My name is {}.",
+    "home": "I live in {}.",
+    "pet": "My pet is {}.",
+    "food": "I like {}.",
 }
 ASKED = {
     "name": ("What is my name?", "Who am I?"),
-    "home": ("Where do I live?", "Where is my home?"),
-    "pet": ("What is my pet called?", "Who is my pet?"),
-    "food": ("What do I like?", "What do I love to eat?"),
+    "home": ("Where do I live?",),
+    "pet": ("Who is my pet?",),
+    "food": ("What do I like?",),
 }
 ANSWER = {
-    "name": "You are {}.",
+    "name": "Your name is {}.",
     "home": "You live in {}.",
     "pet": "Your pet is {}.",
     "food": "You like {}.",
 }
 UNTOLD = "You did not tell me."
-VALUES = {
-    "home": "Delft Porto Lyon Kyoto Accra Quito Oslo Turin Leeds Cork Graz "
-    "Lima Hanoi Perth Dakar Tunis Riga Split Bergen Ghent Basel Izmir",
-    "pet": "Rex Luna Momo Bello Tiger Kiki Nero Otto Pixel Maja Felix Hugo "
-    "Simba Bruno Coco Ollie Bonnie Mimi Balu Rocky Daisy Shadow Pepper",
-    "food": "bread rice plums soup fish pasta beans cake figs eggs tofu nuts",
-}
 
 # %%
 def people():
     """Last names to train with and to test with, none in both."""
-    short, parts = re.compile("[A-Za-z]{3,9}"), []
+    short, parts = re.compile("[A-Za-z]{3,7}"), []
     for part in text.names():
         parts.append(sorted({n for n, _ in part if short.fullmatch(n)}))
     rng = random.Random(0)
@@ -284,15 +277,14 @@ def dialog(rng, names, about=None, untold=0.3, facts=("name", "home", "pet")):
     about: what is asked for, None for any fact. untold: probability that
     it was not told.
     """
-    value = {key: rng.choice(words.split()) for key, words in VALUES.items()}
-    value["name"] = rng.choice(names)
     about = about or rng.choice(facts)
     others = [fact for fact in ("name", "home", "pet") if fact != about]
     known = rng.random() >= untold
-    told = rng.sample(others, rng.randint(0 if known else 1, 2))
+    told = rng.sample(others, rng.randint(0, 1) if known else 1)
     told = told + [about] * known
     rng.shuffle(told)
-    said = [rng.choice(TOLD[fact]).format(value[fact]) for fact in told]
+    value = {fact: rng.choice(names) for fact in told}
+    said = [TOLD[fact].format(value[fact]) for fact in told]
     said.append(rng.choice(ASKED[about]))
     answer = ANSWER[about].format(value[about]) if known else UNTOLD
     return " ".join(said), answer
@@ -392,7 +384,7 @@ def reply(model, said):
 def chat_run(answers_only, seed, steps):
     """Train the bot; shares of right answers: new names, and not told."""
     names, new_names = people()
-    config = Config(len(CHAT.names), 64, 4, 2, 128, lr=4e-3)
+    config = Config(len(CHAT.names), 64, 4, 2, 128, lr=5e-3)
     torch.manual_seed(seed)
     model = build(config)
     batches = chats(names, config, seed, answers_only)
