@@ -1,8 +1,8 @@
-"""Runs of the lab transformers: `make study STEM=transformers`, about 10 minutes on one core.
+"""Runs of the lab transformers: `make study STEM=transformers`, 5 minutes on one core.
 
 One row a run in the table beside this file.
 
-`_chat`: the bot, with its loss on the answers only or on all symbols; 900 steps, three seeds.
+`_chat`: the bot, its loss on the answers only or on all symbols; 900 steps, three seeds.
 """
 
 import csv
