@@ -17,6 +17,7 @@ CHAPTERS = {
     "sequences": ("Sequences", 2, 3, ("training", "language_models")),
     "architectures": ("Architectures", 1, 4, ("backpropagation", "training", "convolution")),
     "attention": ("Attention", 2, 4, ("sequences",)),
+    "transformers": ("Transformers", 3, 5, ("attention",)),
     "eeg_classification": ("EEG\nclassification", 0, 4, ("learning", "training", "convolution")),
     "video_generation": ("Video\ngeneration", 0, 5, ("learning", "training", "convolution")),
     "segmentation": ("Segmentation", 1, 5, ("learning", "training", "convolution", "architectures")),
@@ -56,7 +57,7 @@ def connect(picture, parent, stem):
 
 
 def draw():
-    picture = Drawing(498, 702)
+    picture = Drawing(664, 702)
     for stem, (_, _, _, parents) in CHAPTERS.items():
         for parent in parents:
             if not any(parent in ancestors(other) for other in parents):  # said by the others already

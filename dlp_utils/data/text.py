@@ -144,6 +144,17 @@ TOPICS = {  # language: the files of `chatterbot_corpus` that are read, with the
     },
 }
 
+EXCHANGES = {  # English files of `chatterbot_corpus` whose lines answer each other, with their sha256
+    "ai": "620a65787a56641db4a03e1419a7578e813967218cf6721e3ea4ef90844916aa",
+    "botprofile": "1a694c5288f3f8f87d027d2f98dae71d02efa88e28853a6e5d27e6dbce907294",
+    "conversations": "1cf105b5802f377b2dc145f741f7df85629c9ca27e450538165286a75b5e3416",
+    "food": "68eab2497721d03044d520b70c27d8a0d8ba8e505b3265fb3a1ff3e1a64c7124",
+    "greetings": "0dd7eb8dcee8e2a38cd1a137bcfbd7f3eb732cddfa1bd396fac5a24b063a4d55",
+    "money": "2911d9766625ff5c2feb3d784f2951b2ebd5e9658547efce7568d0282c49274b",
+    "science": "3c259799bba36c67a1601fc264ec01ab051e9e63950734ce1ef644e022081fe7",
+    "tech_support": "8a87cdf32579c8efdd9c5f3ef166ae9fb76dcf271b958f5e2265b9246b430655",
+}
+
 
 def plays():
     """Return the seven plays as {title: text}, in the order of PLAYS.
@@ -202,6 +213,16 @@ def sentences(seed=0, test=30):
     return _split(lists, seed, None, test)
 
 
+def exchanges():
+    """Return (line, answer) pairs in English, as they stand in the package: many of them many times.
+
+    Each line of a conversation is answered by the next. Source and errors as `sentences`.
+    """
+    members = {SPOKEN.format("english", topic): h for topic, h in EXCHANGES.items()}
+    files = fetch.from_package("chatterbot_corpus", "1.3.3", members=members)
+    return [pair for member in members for pair in _answered(files[member])]
+
+
 def _split(lists, seed, train, test):
     rng, parts = np.random.default_rng(seed), ([], [])
     for index, found in enumerate(lists):
@@ -242,6 +263,19 @@ def _spoken(path):
     return [sentence for sentence in spoken if sentence]
 
 
+def _answered(path):
+    """Read pairs of neighboring lines of one file; a double dash begins a new conversation."""
+    pairs, last = [], None
+    _, _, listed = path.read_text(encoding="utf-8-sig").partition("conversations:")
+    for line in listed.splitlines():
+        if read := re.fullmatch(r"\s*-(\s+-)?\s+(.*\S)\s*", line):
+            said = read[2].strip("'\" ")
+            if last is not None and not read[1]:
+                pairs.append((last, said))
+            last = said
+    return pairs
+
+
 DATASETS = (
     Dataset(
         "seven plays",
@@ -267,5 +301,14 @@ DATASETS = (
         "G. Cox and contributors, chatterbot-corpus",
         megabytes=0.5,
         fetch=sentences,
+    ),
+    Dataset(
+        "exchanges",
+        "transformers",
+        "BSD-3-Clause",
+        "package chatterbot_corpus 1.3.3",
+        "G. Cox and contributors, chatterbot-corpus",
+        megabytes=0.5,
+        fetch=exchanges,
     ),
 )

@@ -142,6 +142,8 @@ QUERIES = {
     "gradient clipping": "book/sequences#gradient-clipping",
     "multi-head attention": "book/attention#",
     "RoPE": "book/attention#",
+    "byte-pair encoding": "book/transformers#tokens-by-byte-pair-encoding",
+    "LoRA": "book/transformers#",
     "v-prediction": "book/diffusion",
     "DDIM": "book/diffusion",
     "classifier-free guidance": "book/diffusion",
