@@ -656,6 +656,20 @@ def test_endless_loop_off_the_main_thread(scale, answer):
     assert right[0].status == "passed"
 
 
+def test_a_machine_that_slept_meanwhile_ends_no_code(monkeypatch):
+    clock, slept = _guard._Clock(1.0), 0.0
+    true = time.monotonic
+    monkeypatch.setattr(_guard.time, "monotonic", lambda: true() + slept)
+    clock.begin()
+    slept = 3600.0  # the lid was closed for an hour
+    assert not clock.is_over() and not clock.is_over()
+    for _ in range(_guard.PATIENCE - 2):
+        slept += 1.0  # and from here on it only waits
+        assert not clock.is_over()
+    slept += 1.0
+    assert clock.is_over()
+
+
 def busy_for(seconds):
     """Compute for so long, however busy the machine is."""
     start = time.thread_time()

@@ -51,12 +51,13 @@ class _Clock:
     """The time that the calling thread computes, importing modules left out, against a limit.
 
     A busy machine gives other programs their share, and a first import of a large library takes seconds:
-    neither is the reader's fault. `PATIENCE` times the limit on the wall ends code that only waits.
+    neither is the reader's fault. `PATIENCE` times the limit on the wall ends code that only waits, watched
+    in steps: a machine that was asleep meanwhile (a closed laptop) counts for one step, however long.
     """
 
     def __init__(self, seconds):
         self.limit, self.imported, self.depth = seconds, 0.0, 0
-        self.start, self.real, self.took = 0.0, time.monotonic(), seconds
+        self.start, self.seen, self.waited, self.took = 0.0, time.monotonic(), 0.0, seconds
         self._now = time.thread_time
 
     def begin(self):
@@ -66,7 +67,7 @@ class _Clock:
             self._now = functools.partial(time.clock_gettime, clock)  # to be read from other threads, too
         except (AttributeError, OSError):  # Windows
             self._now = time.process_time
-        self.start, self.real = self._now(), time.monotonic()
+        self.start, self.seen = self._now(), time.monotonic()
 
     def used(self):
         return self._now() - self.start - self.imported
@@ -74,7 +75,9 @@ class _Clock:
     def is_over(self):
         if self.depth:  # a module that is broken off half way would stay broken
             return False
-        return self.used() >= self.limit or time.monotonic() - self.real >= PATIENCE * self.limit
+        now = time.monotonic()
+        self.waited, self.seen = self.waited + min(now - self.seen, self.limit), now
+        return self.used() >= self.limit or self.waited >= PATIENCE * self.limit
 
     @contextlib.contextmanager
     def without_imports(self):
