@@ -754,7 +754,7 @@ number(
     180,
     mistakes=[
         (60, "After 60 steps it has hardly learned the hyphens. Did you use the test dates, whole answers?"),
-        (120, "Close, and not yet: look at the share, and at another seed."),
+        (120, "There it is not yet one half: look at the share, and at another seed."),
         (240, "It is nearly perfect there. Was it past one half before?"),
     ],
 )
