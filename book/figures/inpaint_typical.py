@@ -6,7 +6,7 @@ from _plot import Panel
 from _svg import BLUE, GREEN, INK, VERMILLION, Drawing, Noise, write
 from inpaint_schedules import SCHEDULES, revealed
 
-UNKNOWN, RARE, PICTURES = 64, 0.1, 120
+UNKNOWN, RARE, PICTURES = 64, 0.1, 400
 VIOLET = "#8F3F75"
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 COSINE = dict((name, gamma) for name, gamma, *_ in SCHEDULES)["cosine"]
@@ -25,6 +25,8 @@ def exact(steps, rare=RARE, gamma=COSINE, unknown=UNKNOWN):
 
 def simulated(steps, start, seed=1):
     """The same share with confidence log p + temperature · Gumbel noise, temperature falling from `start`."""
+    if steps == 1:  # everything is drawn and kept
+        return RARE
     noise, kept = Noise(seed), 0
     for _ in range(PICTURES):
         hidden = UNKNOWN
