@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
-from lesson import bound_names, lesson_and_rest, parsed, used_names  # noqa: E402
+from lesson import Watch, bound_names, lesson_and_rest, parsed, used_names  # noqa: E402
 
 import notebooks as tool  # noqa: E402
 
@@ -403,6 +405,18 @@ def run_as_a_lab(folder, cells, ini="", *options):
 
 
 @pytest.mark.slow
+def test_a_table_of_the_lesson_stays_the_same_table():
+    # Its columns come out as new arrays each time, whose ids are free again at once.
+    rows = {name: pd.DataFrame({"a": [k, 1.0], "b": [0.5, k]}).mean() for k, name in enumerate("uvwxyz")}
+    watch, waste = Watch(["rows"], {"rows": rows}), []
+    watch.changed()
+    for k in range(300):
+        waste = [np.zeros(n) for n in range(k % 7)] + [waste[-1] if waste else None]
+        assert watch.changed() == []
+    rows["y"] = rows["y"] + 1
+    assert watch.changed() == ["rows"]
+
+
 def test_a_zoo_that_changes_the_lesson_is_found(tmp_path):
     """One notebook, run as nbval runs the labs: a zoo that is well, then one planted change a cell."""
     first, heading, well = CLEAN.rstrip().split("\n# %%\n")

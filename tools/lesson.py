@@ -105,6 +105,7 @@ class _Digest:
 
     def __init__(self, known):
         self.crc, self.seen, self.known = 0, {}, known
+        self.kept = []  # what was seen stays: an id that is free again would be taken for the same value
 
     def feed(self, *parts):
         for part in parts:
@@ -117,6 +118,7 @@ class _Digest:
         if id(value) in self.seen:
             return self.feed("again", self.seen[id(value)])
         self.seen[id(value)] = len(self.seen)
+        self.kept.append(value)
         self.feed(kind.__module__, kind.__qualname__)
         if isinstance(value, dict):
             self.all(part for pair in value.items() for part in pair)

@@ -405,7 +405,7 @@ def test_direct_path_through_post_norm_blocks():
     ratio = (factor.norm() / gradient.norm()).item()
     assert ratio == pytest.approx((1 / math.sqrt(2)) ** (2 * L), rel=0.05)
     assert ratio == pytest.approx(2**-L, rel=0.05)
-    assert 2**-24 == pytest.approx(6e-8, rel=0.01)  # of the prose, 24 blocks
+    assert pytest.approx(6e-8, rel=0.01) == 2**-24  # of the prose, 24 blocks
 
 
 @verifies("eq-attention-online")
