@@ -391,8 +391,8 @@ def test_the_stream_is_a_sum():
 
 @verifies("eq-attention-post-norm")
 def test_direct_path_through_post_norm_blocks():
-    # Directions at right angles to 1 and to the row, through the two layer
-    # norms of each of L blocks, of sums of two uncorrelated rows of variance 1.
+    # Directions at right angles to 1 and to the row, through two layer norms
+    # in each of L blocks, each of a sum of two rows of variance 1.
     D, L = 4096, 3
     norm = torch.nn.LayerNorm(D, eps=0.0, elementwise_affine=False)
     x = norm(normal(D))
