@@ -19,6 +19,7 @@ def _sizes(rng):
     yield (2,)
     yield (5,)
     yield (int(rng.integers(6, 12)),)
+    yield (70,)
 
 
 def _lower(n, diagonal=0):
@@ -60,6 +61,7 @@ def _qkv(rng):
     yield _normal(rng, 2, 4, 8), _normal(rng, 2, 6, 8), _normal(rng, 2, 6, 3)
     yield _normal(rng, 2, 3, 2, 5), _normal(rng, 2, 3, 4, 5), _normal(rng, 2, 3, 4, 5)
     yield 60 * _normal(rng, 2, 4), 60 * _normal(rng, 5, 4), _normal(rng, 5, 2)
+    yield 400 * _normal(rng, 3, 4), 40 * _normal(rng, 5, 4), _normal(rng, 5, 2)
 
 
 def _answer(q, k, v, dim=-1, scale=None):
@@ -96,7 +98,9 @@ def looked_up(q, k, v):
 
 def _qk(rng):
     yield torch.ones(1, 1, 1, 4).double(), torch.tensor([[[[1.0] * 4, [0.0] * 4]]]).double()
-    yield _normal(rng, 2, 3, 4, 5), _normal(rng, 2, 3, 6, 5)
+    yield _normal(rng, 2, 3, 3, 5), _normal(rng, 2, 3, 6, 5)
+    high = torch.tensor([[[[40.0] * 4, [-40.0] * 4]]]).double()
+    yield high, high + torch.tensor([[0.0], [1.0]]).double()
     yield 40 * _normal(rng, 1, 2, 3, 4), 40 * _normal(rng, 1, 2, 3, 4)
 
 
@@ -212,6 +216,11 @@ def _masked_cases(rng):
     scores = _normal(rng, 2, 3)
     scores[:, 0] = 2000.0  # hidden, and far above the others
     yield scores, torch.tensor([[False, True, True], [True, True, False]])
+    low = torch.tensor([[-5000.0, -5001.0, 3000.0, 900.0], [1000.0, 1001.0, 2.0, 0.0]]).double()
+    yield low, torch.tensor([[True, True, False, False], [True, True, True, False]])
+    one = torch.from_numpy(rng.random((2, 1, 1, 6)) > 0.4)
+    one[..., 0] = True
+    yield _normal(rng, 2, 3, 4, 6), one  # the shape of a mask for padding
 
 
 def _right_weights(scores, allowed):
@@ -223,6 +232,10 @@ def _right_weights(scores, allowed):
     "att-zoo-soft",
     _masked_cases,
     mistakes=[
+        (
+            lambda s, a: s.masked_fill(~a, -1e3).softmax(dim=-1).masked_fill(~a, 0.0),
+            "How low is low enough? Scores may be far below that, all of them... or use −∞.",
+        ),
         (
             lambda s, a: (p := s.softmax(dim=-1) * a) / p.sum(dim=-1, keepdim=True).clamp(min=1e-30),
             "Right where the hidden scores are not much larger. Where one is, all others have become 0 before.",
@@ -247,10 +260,6 @@ def _right_weights(scores, allowed):
         (
             lambda s, a: s.masked_fill(a, -math.inf).softmax(dim=-1).nan_to_num(0.0),
             "True means: may look. That is the other way round.",
-        ),
-        (
-            lambda s, a: s.masked_fill(~a, -1e3).softmax(dim=-1).masked_fill(~a, 0.0),
-            "How low is low enough? Scores may be far below that, all of them... or use −∞.",
         ),
         (lambda s, a: s.masked_fill(~a, 0.0).softmax(dim=-1), "A score of 0 is an ordinary score."),
         (
@@ -330,8 +339,8 @@ def _check_inverted(for_the_library, rng):
             expect_close(w, scores_kept, "the weights", rtol=1e-4, hint="Visible scores stay as they are.")
 
 
-def _leak_cases(rng):
-    table = _normal(rng, 30, 6, dtype=torch.float32)
+def _leak_cases(rng, kinds):
+    table = _normal(rng, kinds, 6, dtype=torch.float32)
 
     def total(ids):
         return table[ids].cumsum(dim=1)
@@ -366,15 +375,32 @@ def _leak_cases(rng):
 
     def one_before(ids):  # only the last but one sees the last
         x = total(ids).clone()
-        x[:, -2] = x[:, -2] + table[ids[:, -1]]
+        if x.shape[1] > 1:
+            x[:, -2] = x[:, -2] + table[ids[:, -1]]
         return x
+
+    def early(ids):  # only the first sees the second; the last symbol is heard by nobody
+        x = total(ids).clone()
+        if x.shape[1] > 1:
+            x[:, 0] = x[:, 0] + table[ids[:, 1]]
+        return x
+
+    def last_row(ids):  # only in the last sequence of the batch
+        x = total(ids).clone()
+        x[-1] = x[-1] + table[ids[-1]].flip(0).cumsum(0).flip(0)
+        return x
+
+    def last_feature(ids):
+        x = total(ids).clone()
+        x[..., -1] = x[..., -1] + table[ids].sum(dim=1, keepdim=True)[..., -1]
+        return x
+
+    def small(ids):
+        return total(ids) + 3e-5 * table[ids].sum(dim=1, keepdim=True)
 
     def faint(ids):
         x = table[ids]
         return x + 1e-3 * x.mean(dim=1, keepdim=True)
-
-    def neighbors(ids):  # hears other sequences, and of each only the past
-        return total(ids) + total(ids).mean(dim=0, keepdim=True)
 
     def rounding(ids):
         return total(ids) + 1e-7 * table[ids].sum(dim=1, keepdim=True)
@@ -389,7 +415,6 @@ def _leak_cases(rng):
         (total, False, "This one adds up what has come so far."),
         (previous, False, "This one shows the last symbol. An output may depend on earlier ones."),
         (good, False, "This is attention with a causal mask."),
-        (neighbors, False, "Here a sequence hears the past of its neighbors. No output hears what is LATER."),
         (rounding, False, "These differ in the seventh digit: rounding, not a leak."),
         (scalar, False, "Outputs may have no feature axis, (B, N)."),
         (following, True, "Each output is the next symbol. Change one symbol: which EARLIER outputs move?"),
@@ -399,6 +424,14 @@ def _leak_cases(rng):
         (one_before, True, "Only the last but one sees the last symbol. Do you compare all earlier outputs?"),
         (faint, True, "Faint: a thousandth. Up to which difference is it rounding?"),
         (scalar_leaks, True, "Outputs may have no feature axis, (B, N)."),
+        (
+            early,
+            True,
+            "Here only the first output hears the second symbol. Do you change every symbol in turn?",
+        ),
+        (last_row, True, "Here only the last sequence of the batch leaks. Do you change them all?"),
+        (last_feature, True, "Here only the last feature of the outputs leaks. Do you compare them all?"),
+        (small, True, "Faint, and more than rounding: 1e-5 is the limit."),
     )
 
 
@@ -406,12 +439,14 @@ def _leak_cases(rng):
 def _check_leaks(leaks, rng):
     for shape, kinds in (((2, 6), 30), ((3, 4), 5), ((1, 5), 2)):
         ids = torch.from_numpy(rng.integers(kinds, size=shape))
-        for model, expected, hint in _leak_cases(rng):
+        for model, expected, hint in _leak_cases(rng, kinds):
             given = ids.clone()
             got = leaks(model, given, kinds)
             if not torch.equal(given, ids):
                 raise Wrong("your code modifies its input in place.", "Work on a copy.")
-            if not isinstance(got, bool) and not (hasattr(got, "dtype") and getattr(got, "size", None)):
+            if not isinstance(got, (bool, int)) and not (
+                hasattr(got, "dtype") and getattr(got, "size", None)
+            ):
                 raise Wrong(f"{type(got).__name__} is neither True nor False.")
             if bool(got) != expected:
                 raise Wrong(f"{bool(got)} for ids of shape {shape}; wanted {expected}.", hint)
@@ -696,7 +731,7 @@ def attention_backward(grad, q, k, v, allowed):
 
 
 def _reports(rng):
-    def report(n, m, e, shift=0.0):
+    def report(n, m, e, shift=0.0):  # shift: a number, or one for each row
         s, v = 3 * _normal(rng, n, m) + shift, _normal(rng, m, e)
         largest = s.amax(dim=-1, keepdim=True)
         w = (s - largest).exp()
@@ -706,6 +741,8 @@ def _reports(rng):
     yield report(3, 4, 2), report(3, 2, 2)
     yield report(4, 3, 3), report(4, 5, 3, shift=2000.0)
     yield report(2, 3, 2, shift=2000.0), report(2, 3, 2)
+    mixed = torch.tensor([[2000.0], [-2000.0], [0.0]]).double()
+    yield report(3, 3, 2, shift=mixed), report(3, 4, 2)
 
 
 def _merge(a, b, how=torch.maximum, rescale=True, mean=False):
@@ -764,6 +801,8 @@ def _alibi_cases(rng):
     yield 1, 2
     yield 2, 3
     yield 8, 5
+    yield 3, 4
+    yield 12, 3
     yield 4, int(rng.integers(6, 9))
 
 

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from dlp_utils.exercises import Wrong, exercise, free_form, interval, number
 from dlp_utils.models.attention import attend
-from dlp_utils.models.transformers import BPE
 
 # --- bug zoo -------------------------------------------------------------------------------------------
 
@@ -234,7 +233,9 @@ def _check_start(start_factors, rng):
         if not all(f.is_floating_point() for f in factors):
             raise Wrong("the factors are whole numbers.", "Weights are numbers with a fraction.")
         A, B = (f.detach().float().clone().requires_grad_() for f in factors)
-        if (A @ B).abs().max() > 0:
+        if not all(f.isfinite().all() for f in (A, B)):
+            raise Wrong("there is nan or infinity in the factors.")
+        if not (A @ B == 0).all():
             raise Wrong("the product is not zero: the model changes at once.", "One of the two must be zero.")
         if not any(f.detach().abs().max() > 0 for f in (A, B)):
             raise Wrong(
@@ -252,6 +253,10 @@ def _check_start(start_factors, rng):
             )
         if any(g.abs().max() == 0 for g in moved):
             raise Wrong("the factor that is zero gets no gradient.", "Is the other one large enough?")
+        if full.detach().abs().max() < 1e-4:
+            raise Wrong(
+                "entries below 0.0001: it would take for ever.", "A scale such as 1/sqrt(d_in) is usual."
+            )
         if any(f.detach().abs().max() > 100 for f in (A, B)):
             raise Wrong(
                 "entries above 100: the first step would be a leap.", "A scale such as 1/sqrt(d_in) is usual."
@@ -267,13 +272,23 @@ def _words(rng):
     yield b"", _MERGES
     yield b"xyz", []
     yield b"bcb", _MERGES
+    yield b"aaa", [(b"a", b"a")]
+    yield "é".encode(), []
     for _ in range(12):
         word = bytes(rng.choice(list(b"abcd"), int(rng.integers(1, 12))).tolist())
         yield word, _MERGES
 
 
 def _by_merges(word, merges):
-    return list(BPE(merges).split(word.decode("latin-1"))) if word else []
+    tokens = [bytes([b]) for b in word]
+    for pair in merges:
+        out, i = [], 0
+        while i < len(tokens):
+            size = 2 if tuple(tokens[i : i + 2]) == pair else 1
+            out.append(b"".join(tokens[i : i + size]))
+            i += size
+        tokens = out
+    return tokens
 
 
 def _longest(word, merges, back=False):
@@ -391,6 +406,8 @@ def _logits(rng):
     yield torch.tensor([[2.0, 1.0, 0.0, -1.0]], dtype=torch.float64), 0.9
     yield torch.tensor([[0.0, 5.0, 0.0]], dtype=torch.float64), 0.5
     yield torch.zeros(1, 4, dtype=torch.float64), 0.6
+    yield torch.zeros(1, 4, dtype=torch.float64), 0.5
+    yield torch.tensor([[1000.0, 1001.0, 999.0]], dtype=torch.float64), 0.8
     yield torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.float64), 1.0
     for rows in (1, 2, 3, 9):
         yield _normal(rng, rows, 9) * 2, float(rng.uniform(0.1, 0.95))
@@ -450,6 +467,11 @@ def _batches(rng):
             first = int(rng.integers(1, n))
             answer[row, first : first + 1 + int(rng.integers(1, n))] = True
         yield _normal(rng, b, n, v), ids, answer
+    ids, answer = _whole(rng, 4, 3, 8), torch.zeros(3, 8, dtype=torch.bool)
+    answer[0, 2:4] = answer[0, 6:] = True  # two answers in a row
+    answer[2, 5] = True  # and none in row 1
+    yield _normal(rng, 3, 7, 4), ids, answer
+    yield 1000 * _normal(rng, 3, 7, 4), ids, answer
 
 
 def _answer_loss(logits, ids, answer, kind=""):
@@ -539,8 +561,9 @@ def cached_step(q, k, v, keys, values):
 
 
 def _weights(rng):
-    for d_in, d_out, r, sign in ((2, 2, 1, 1), (3, 5, 2, 1), (5, 3, 2, -1), (4, 4, 4, -1)):
-        yield _normal(rng, d_out, d_in), _normal(rng, d_in, r), _normal(rng, r, d_out), 1.5, sign
+    cases = ((2, 2, 1, 1.5, 1), (3, 5, 2, 0.25, 1), (5, 3, 2, 2.0, -1), (4, 4, 4, -0.5, -1))
+    for d_in, d_out, r, scale, sign in cases:
+        yield _normal(rng, d_out, d_in), _normal(rng, d_in, r), _normal(rng, r, d_out), scale, sign
 
 
 def _merged(weight, A, B, scale, sign):
@@ -555,6 +578,11 @@ def _merged(weight, A, B, scale, sign):
             lambda w, A, B, s, g: w + g * s * A @ B if len(w) == w.shape[1] else _merged(w, A, B, s, g),
             "nn.Linear stores W transposed. Square matrices do not complain.",
         ),
+        (
+            lambda w, A, B, s, g: w + g * s * A @ B,
+            "nn.Linear stores W transposed. Square matrices do not complain.",
+        ),
+        (lambda w, A, B, s, g: w + g * abs(s) * (A @ B).T, "A scale may be negative."),
         (lambda w, A, B, s, g: w + g * (A @ B).T, "Where is the scale?"),
         (lambda w, A, B, s, g: w + s * (A @ B).T, "Where is the sign?"),
         (lambda w, A, B, s, g: w + 2 * g * s * (A @ B).T, "Merged twice."),

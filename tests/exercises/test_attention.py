@@ -181,6 +181,8 @@ WRONG = {
         (lambda s, a: masked(s, a, torch.finfo(s.dtype).min), "should be all 0"),
         (lambda s, a: masked(s, ~a.expand_as(s)).nan_to_num(0.0), "other way round"),
         (lambda s, a: (p := s.softmax(-1) * a) / p.sum(-1, keepdim=True).clamp(min=1e-30), "become 0 before"),
+        (lambda s, a: masked(s, a, -1e3).masked_fill(~a, 0.0), "low enough"),
+        (lambda s, a: masked(s.clamp(max=50), a).nan_to_num(0.0), ""),
     ],
     "att-zoo-padding": [
         (lambda ids, p: ids != p, "heads, one for queries"),
@@ -207,6 +209,9 @@ WRONG = {
         (lambda m, ids, k: leak(m, ids, k, tolerance=0.05), "thousandth"),
         (lambda m, ids, k: leak(m, ids, k, later=False), "come so far"),
         (leak_in_place, ""),
+        (lambda m, ids, k: leak(m, ids, k, places=lambda N: [N - 1]), "in turn"),
+        (lambda m, ids, k: leak(lambda i: m(i)[:1], ids, k), "last sequence"),
+        (lambda m, ids, k: leak(m, ids, k, tolerance=2e-4), "1e-5 is the limit"),
     ],
     "att-count": [
         (12 * 768**2 + 13 * 768, "twelve"),
@@ -261,6 +266,14 @@ WRONG = {
             "not yet divided",
         ),
         (lambda a, b: (a[0] + b[0], *merged_by_logs(a, b)[1:]), ""),
+        (
+            lambda a, b: (
+                (x := b if a[0].max() < b[0].max() else a)[0],
+                x[1] + ((y := a if x is b else b)[0] - x[0]).exp() * y[1],
+                x[2] + (y[0] - x[0]).exp() * y[2],
+            ),
+            "",
+        ),
     ],
     "att-steps": [(60, "hyphens"), (120, "not yet"), (240, "before")],
     "att-alibi": [
@@ -268,6 +281,13 @@ WRONG = {
         (lambda h, n: alibi(h, n, shift=0), "not 1"),
         (lambda h, n: alibi(h, n, far=0.0), "hides nothing"),
         (lambda h, n: alibi(h, n).mT, "Rows are queries"),
+        (
+            lambda h, n: (
+                alibi(h, n)
+                * (2.0 ** (8 * torch.arange(1, h + 1) / h - (8 // h) * torch.arange(1, h + 1)))[:, None, None]
+            ),
+            "",
+        ),
     ],
 }
 
@@ -295,7 +315,14 @@ RIGHT = {
         lambda a: a == 0,
         lambda a: torch.zeros(a.shape).masked_fill(~a, -math.inf),
     ],
-    "att-zoo-leak": [leak_by_one_sequence, lambda m, ids, k: bool(leak(m, ids, k))],
+    "att-zoo-leak": [
+        leak_by_one_sequence,
+        lambda m, ids, k: bool(leak(m, ids, k)),
+        lambda m, ids, k: any(
+            not torch.allclose(m(ids[:, :n]), m(ids)[:, :n], atol=1e-5, rtol=0)
+            for n in range(1, ids.shape[1])
+        ),
+    ],
     "att-additive": [
         lambda g, h, a, b, v: torch.stack([torch.tanh(row @ a + h @ b) @ v for row in g]),
     ],
