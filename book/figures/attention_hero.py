@@ -1,6 +1,7 @@
 """First picture of the chapter: where a network looks while it writes a date.
 
-The weights are those of the lab's network with attention (seed 0, 400 steps), stored beside this file.
+The weights are those of the lab's network with attention (seed 0, 400 steps), stored beside this file by
+notebooks/studies/attention.py.
 """
 
 import json
