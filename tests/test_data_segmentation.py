@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from dlp_utils import data
-from dlp_utils.data import _pets, fetch, segmentation
+from dlp_utils.data import _pets, fetch, segmentation, textures
 
 # --- real nuclei ---------------------------------------------------------------------------------------
 
@@ -78,14 +78,10 @@ def test_parts_share_neither_animals_nor_photographs(backgrounds):
         for part in segmentation.PARTS
     ]
     assert not (shapes[0] & shapes[1]) and not (shapes[0] & shapes[2]) and not (shapes[1] & shapes[2])
-    parts = {}
-    for name, (part, digest, _) in segmentation._PHOTOGRAPHS.items():
-        parts.setdefault(part, set()).add((name, digest))
-    assert set(parts) == set(segmentation.PARTS)
-    names = [name for found in parts.values() for name, _ in found]
-    digests = [digest for found in parts.values() for _, digest in found]
-    assert len(set(names)) == len(names) and len(set(digests)) == len(digests)
-    assert not any("chelsea" in name or "cat" in name for name in names)  # a cat is no background
+    names = [name for part in segmentation.PARTS for name in segmentation._BEHIND[part]]
+    assert len(set(names)) == len(names) and "chelsea" not in names  # a cat is no background
+    pictures = {textures.photograph(name).tobytes() for name in names}
+    assert len(pictures) == len(names)  # no photograph under two names
 
 
 def test_pets_need_no_download_where_scikit_image_is_installed(tmp_path, monkeypatch):
@@ -97,8 +93,9 @@ def test_pets_need_no_download_where_scikit_image_is_installed(tmp_path, monkeyp
     monkeypatch.setattr(fetch, "_installed", lambda *_: None)
     with (
         fetch.no_downloads(),
-        pytest.raises(fetch.OfflineError, match=r"coffee.png \(from package scikit-image"),
+        pytest.raises(fetch.OfflineError, match=r"astronaut.png \(from package scikit-image"),
     ):
+        textures._photographs.cache_clear()
         segmentation.generated_pets(2)
     assert not pets.cached()
 
@@ -108,9 +105,9 @@ def test_the_photographs_are_in_the_package():
     assert {part: len(pictures) for part, pictures in found.items()} == {
         "train": 4,
         "validation": 2,
-        "test": 3,
+        "test": 8,
     }
-    assert found["train"]["astronaut.png"].shape == (512, 212, 3)  # without the portrait
+    assert found["train"]["astronaut"].shape == (512, 212, 3)  # without the portrait
     assert all(p.dtype == np.uint8 and p.ndim == 3 for pictures in found.values() for p in pictures.values())
 
 

@@ -172,6 +172,17 @@ def test_cells_are_folded_as_the_tool_folds_them(stem):
 
 
 @pytest.mark.parametrize("stem", STEMS)
+def test_figures_have_numbers_and_words(stem):
+    stored, fresh = tool.read(stem), tool.read(stem)
+    tool.describe(fresh)
+    assert stored == fresh, f"a figure has no words, or not these: python tools/notebooks.py stamp {stem}"
+    for i, cell in enumerate(stored.cells):
+        if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt.split()) >= 2, f"the figure of cell {i} says only {alt!r}: give it a title or a caption"
+
+
+@pytest.mark.parametrize("stem", STEMS)
 def test_outputs_belong_to_these_cells(stem):
     run = tool.read(stem).metadata.get("dlp")
     assert run, f"{stem} has never been run: make notebooks STEM={stem}"

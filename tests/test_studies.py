@@ -53,3 +53,55 @@ def test_the_wheel_carries_the_tables(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if "/_studies/" in name}
     assert names == {file.name for file in STORED}
+
+
+# --- sweeps ---
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(studies, "PLACES", (tmp_path, tmp_path))
+    return tmp_path
+
+
+RUNS = [{"kind": kind, "seed": seed} for kind in ("a, b", "c") for seed in (0, 1)]
+
+
+def test_a_sweep_that_was_cut_off_goes_on(folder):
+    asked = []
+
+    def measure(kind, seed):
+        asked.append((kind, seed))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return {"score": seed + 1 / 3}
+
+    with pytest.raises(KeyboardInterrupt):
+        studies.sweep("t", RUNS, measure)
+    assert len(dlp.study("t")) == 2  # nothing of what was measured is lost
+    studies.sweep("t", RUNS, measure, digits=3)
+    assert asked == [("a, b", 0), ("a, b", 1), ("c", 0), ("c", 0), ("c", 1)]
+    rows = dlp.study("t")
+    assert rows.kind.tolist() == ["a, b", "a, b", "c", "c"] and rows.seed.tolist() == [0, 1, 0, 1]
+    assert rows.score.tolist() == [0.33333, 1.33333, 0.333, 1.333]
+    assert not list(folder.glob("*.part"))
+
+
+def test_a_sweep_keeps_the_order_of_its_runs_and_drops_others(folder):
+    studies.sweep("t", RUNS[2:], lambda kind, seed: {"score": 1})
+    studies.sweep("t", RUNS[:3], lambda kind, seed: {"score": 2})
+    assert dlp.study("t")[["kind", "seed", "score"]].values.tolist() == [
+        ["a, b", 0, 2],
+        ["a, b", 1, 2],
+        ["c", 0, 1],
+    ]
+
+
+def test_a_sweep_refuses_doubles_and_other_columns(folder):
+    with pytest.raises(ValueError, match=r"has a run twice: \{'kind': 'c', 'seed': 1\}"):
+        studies.sweep("t", [*RUNS, RUNS[3]], lambda kind, seed: {"score": 1})
+    studies.sweep("t", RUNS[:1], lambda kind, seed: {"score": 1})
+    before = (folder / "t.csv").read_bytes()
+    with pytest.raises(ValueError, match=r"t.csv has the columns kind, seed, score.*delete the file"):
+        studies.sweep("t", RUNS[:2], lambda kind, seed: {"dice": 1})
+    assert (folder / "t.csv").read_bytes() == before

@@ -133,6 +133,45 @@ def test_fold_follows_the_mark_and_keeps_what_others_wrote():
     assert notebook == before
 
 
+def drawn(*texts, **data):
+    """A notebook whose first code cell has an output, with the texts after it, and a second one that draws as well."""
+    data = data or {"image_png": png(np.zeros((2, 2, 3)))}
+    title = "# @title Draw all squares, sorted\nplt.show()"
+    code = [nbformat.v4.new_code_cell(source, outputs=[display(**data)]) for source in (title, "plt.show()")]
+    text = [nbformat.v4.new_markdown_cell(text) for text in texts]
+    return nbformat.v4.new_notebook(cells=[code[0], *text, code[1]])
+
+
+def alts(notebook):
+    return [
+        cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def test_figures_get_numbers_and_words():
+    notebook = drawn("*Left: $\\log K$ of [one](a.md), `x`.* What now?\n\n### A **second** one")
+    notebook.cells.append(nbformat.v4.new_markdown_cell("*Figure 7. Old.*"))
+    tool.describe(notebook)
+    assert notebook.cells[1].source.startswith("*Figure 1. Left: $\\log K$ of [one](a.md), `x`.* What now?")
+    assert notebook.cells[3].source == "*Figure 2. Old.*"
+    assert alts(notebook) == ["All squares, sorted. Left: log K of one, x", "Old"]
+    once = copy.deepcopy(notebook)
+    tool.describe(notebook)
+    assert notebook == once
+
+
+def test_a_figure_without_caption_is_called_by_title_or_heading():
+    notebook = drawn("**Predict.** What next?", "## The next\n\nText *with emphasis*.")
+    tool.describe(notebook)
+    assert alts(notebook) == ["All squares, sorted", "The next"]
+    assert not any("Figure" in cell.source for cell in notebook.cells)
+    text = drawn("*No figure.*", text_plain="1")
+    tool.describe(text)
+    assert alts(text) == [None, None] and text.cells[1].source == "*No figure.*"
+
+
 def test_cost_line_says_what_was_measured():
     run = {
         "seconds": 41.6,

@@ -142,14 +142,50 @@ def fold(notebook):
         put(metadata, "mystnb", dict.fromkeys(prompts, title) if title else {}, prompts)
 
 
+# --- figures: numbers for their captions, words for those who do not see them --------------------------------
+
+CAPTION = re.compile(r"\*(?:Figure \d+\. )?(?=[^*\s])(.+?)\*(?=\s|$)", re.S)
+
+
+def plain(text):
+    """A caption as words: without links, marks and math delimiters."""
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+    return " ".join(re.sub(r"[*`$]|\\(?=[A-Za-z])", "", text).split())
+
+
+def describe(notebook):
+    """Number the captions of figures and write each figure's alternative text: its cell's title and its caption.
+
+    A caption is the emphasis that opens the text after the cell that draws. Without title and caption the figure is
+    called by the heading above it.
+    """
+    number, heading = 0, ""
+    for i, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            heading = ([heading] + re.findall(r"^#+ +(.+)$", cell.source, re.M))[-1]
+            continue
+        draws = any("image/png" in output.get("data", {}) for output in cell.outputs)
+        after = next((other for other in notebook.cells[i + 1 : i + 2] if other.cell_type == "markdown"), None)
+        found = CAPTION.match(after.source) if after else None
+        moves = any("data:image" in output.get("data", {}).get("text/html", "") for output in cell.outputs)
+        if found and (draws or moves):
+            number += 1
+            after.source = f"*Figure {number}. {found[1]}*" + after.source[found.end() :]
+        title = re.sub(r"^(Draw|Plot|Show) ", "", title_of(cell.source) or ("" if found else plain(heading)))
+        words = [title[:1].upper() + title[1:], plain(found[1]) if found else ""]
+        alt = ". ".join(word.rstrip(".") for word in words if word) if draws else ""
+        put(cell.metadata, "mystnb", {"image": {"alt": alt}} if alt else {}, ["image"])
+
+
 def stamp(stem):
-    """Rewrite what the machine writes in a notebook: title cell, set-up cell, and the folds of marked cells."""
+    """Rewrite what the machine writes in a notebook: title cell, set-up cell, folds, numbers and words of figures."""
     notebook = read(stem)
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     notebook.cells[0].source = title_cell(stem, title, notebook.metadata.get("dlp"))
     first_code = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first_code.source = setup_cell()
     fold(notebook)
+    describe(notebook)
     write(notebook, stem)
 
 

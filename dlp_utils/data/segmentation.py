@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..device import profile
-from . import Dataset, _pets, _pictures, fetch
+from . import Dataset, _pets, _pictures, fetch, textures
 
 PARTS = ("train", "validation", "test")
 LAB_SIZES = {"train": 3312, "validation": 368, "test": 3669}  # of the original
@@ -63,31 +63,14 @@ def _fetch_nuclei():
 
 # --- generated pets ------------------------------------------------------------------------------------
 
-# Photographs inside scikit-image's wheel that their owners gave to everybody (CC0 or public domain). Its cat
-# is left out: it would be an animal in the background. Each photograph serves in one part only.
-_PHOTOGRAPHS = {  # name: (part, sha256, columns used)
-    "coffee.png": ("train", "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7", None),
-    "grass.png": ("train", "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89", None),
-    "hubble_deep_field.jpg": (
-        "train",
-        "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4",
-        None,
-    ),
-    "astronaut.png": (
-        "train",
-        "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
-        (300, 512),  # the model of a shuttle and the helmet, without the portrait
-    ),
-    "brick.png": ("validation", "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf", None),
-    "retina.jpg": (
-        "validation",
-        "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6",
-        None,
-    ),
-    "rocket.jpg": ("test", "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c", None),
-    "gravel.png": ("test", "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12", None),
-    "camera.png": ("test", "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a", None),
+# Which of the photographs of `textures` lie behind the animals. Each serves in one part only, so a test background
+# is none that a network has seen. The cat among them is left out: it would be an animal in the background.
+_BEHIND = {
+    "train": ("astronaut", "coffee", "grass", "hubble"),
+    "validation": ("brick", "retina"),
+    "test": ("camera", "china", "coins", "flower", "gravel", "ihc", "moon", "rocket"),
 }
+_COLUMNS = {"astronaut": (300, 512)}  # the model of a shuttle and the helmet, without the portrait
 
 
 @dataclass(frozen=True)
@@ -141,18 +124,7 @@ def generated_pets(n, part="train", size=64, seed=0):
 
 def photographs(part):
     """Return {name: uint8 (H, W, 3)}, the photographs that lie behind the generated pets of a part."""
-    paths = _fetch_photographs()
-    found = {}
-    for name, (of, _, columns) in _PHOTOGRAPHS.items():
-        if of == part:
-            pixels = np.asarray(Image.open(paths[f"skimage/data/{name}"]).convert("RGB"))
-            found[name] = pixels[:, slice(*columns)] if columns else pixels
-    return found
-
-
-def _fetch_photographs():
-    members = {f"skimage/data/{name}": digest for name, (_, digest, _) in _PHOTOGRAPHS.items()}
-    return fetch.from_package("scikit-image", "0.26.0", members=members)
+    return {name: textures.photograph(name)[:, slice(*_COLUMNS.get(name, (None,)))] for name in _BEHIND[part]}
 
 
 def foreground(trimap):
@@ -304,18 +276,18 @@ DATASETS = (
     Dataset(
         "photographs behind the generated pets",
         "segmentation",
-        "CC0-1.0 or public domain, each",
-        "package scikit-image 0.26.0: " + ", ".join(name.split(".")[0] for name in _PHOTOGRAPHS),
-        "van der Walt et al. (2014), PeerJ 2, e453",
-        13.7,
-        _fetch_photographs,
+        "each photograph its own: CC0-1.0, public domain, CC BY 2.0 (china, flower), as its package says",
+        "packages scikit-image 0.26.0 and scikit-learn 1.9.1: " + ", ".join(sum(_BEHIND.values(), ())),
+        "van der Walt et al. (2014), PeerJ 2, e453; china: D. Buechele, flower: vultilion, both on Flickr",
+        22.7,
+        textures._fetch_photographs,
     ),
     Dataset(
         "generated pets",
         "segmentation",
-        "CC0-1.0",
+        "CC0-1.0; what lies behind an animal is under its photograph's licence",
         "dlp_utils.data.segmentation.generated_pets (generated)",
-        megabytes=13.7,
-        fetch=_fetch_photographs,  # without them none can be drawn
+        megabytes=22.7,
+        fetch=textures._fetch_photographs,  # without them none can be drawn
     ),
 )

@@ -9,11 +9,8 @@ a transformer, for steps that take about as long (`RACE` in the lab).
 `hero`: the weights of the page's first picture, book/figures/attention_hero.json.
 """
 
-import csv
-import datetime
 import json
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -21,50 +18,24 @@ import torch
 import dlp_utils as dlp
 from dlp_utils.models import attention as lab
 
-FOLDER = Path(__file__).parent
-STAMP = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
+HERO = Path(__file__).parents[2] / "book" / "figures" / "attention_hero.json"
 SEEDS = range(3)
 STEPS = 450  # of a repeater, as in the lab
 
 
-def row(run, found, begin):
-    found = {key: round(float(value), 5) for key, value in found.items()}
-    print(run, found, flush=True)
-    return run | found | {"seconds": round(time.perf_counter() - begin, 2)} | STAMP
-
-
-def store(name, rows):
-    path = FOLDER / f"attention_{name}.csv"
-    with open(path, "w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def race():
-    for task, kinds in lab.RACE.items():
-        for kind, steps in kinds.items():
-            for seed in SEEDS:
-                run, begin = (
-                    {"task": task, "kind": kind, "steps": steps, "seed": seed},
-                    time.perf_counter(),
-                )
-                yield row(run, lab.race_run(task, kind, seed, steps), begin)
-
-
-def longer():
-    for kind, many in (
-        ("none", (300, 1000, 2000)),
-        ("attention", (1000,)),
-        ("transformer", (500, 1000)),
-    ):
-        for steps in many:
-            for seed in SEEDS:
-                run, begin = (
-                    {"task": "dates", "kind": kind, "steps": steps, "seed": seed},
-                    time.perf_counter(),
-                )
-                yield row(run, lab.race_run("dates", kind, seed, steps), begin)
+RACE = [
+    {"task": task, "kind": kind, "steps": steps, "seed": seed}
+    for task, kinds in lab.RACE.items()
+    for kind, steps in kinds.items()
+    for seed in SEEDS
+]
+MANY = {"none": (300, 1000, 2000), "attention": (1000,), "transformer": (500, 1000)}
+LONGER = [
+    {"task": "dates", "kind": kind, "steps": steps, "seed": seed}
+    for kind, many in MANY.items()
+    for steps in many
+    for seed in SEEDS
+]
 
 
 def wrong_side(n, device):
@@ -83,28 +54,27 @@ VARIANTS = {
     "two, no positions": {"layers": 2, "positions": None},
     "mask on wrong side": {"layers": 2, "see": wrong_side},
     "no mask": {"layers": 2, "see": everywhere},
+    "fixed, on its own": {"layers": 1, "positions": "learned", "period": 12},
     "one, learned, fixed": {"layers": 1, "positions": "learned", "period": 12},
 }
 NAMES = "reported", "random", "generated"
 
 
-def repeat():
-    for variant, settings in VARIANTS.items():
-        for seed in SEEDS:
-            begin = time.perf_counter()
-            model, scores = lab.repeater_run(seed=seed, steps=STEPS, **settings)
-            if "period" in settings:  # scored on its own data, and on random periods
-                own = lab.repeater_scores(model, period=settings["period"])
-                yield row(
-                    {"variant": "fixed, on its own", "seed": seed},
-                    dict(zip(NAMES, own, strict=True)),
-                    begin,
-                )
-            yield row(
-                {"variant": variant, "seed": seed},
-                dict(zip(NAMES, scores, strict=True)),
-                begin,
-            )
+REPEAT = [{"variant": name, "seed": seed} for name in VARIANTS for seed in SEEDS]
+
+
+def repeat(variant, seed):
+    """Scores of a repeater on random periods, or "on its own": on its fixed one."""
+    settings = VARIANTS[variant]
+    model, scores = lab.repeater_run(seed=seed, steps=STEPS, **settings)
+    if variant == "fixed, on its own":
+        scores = lab.repeater_scores(model, period=settings["period"])
+    return dict(zip(NAMES, map(float, scores), strict=True))
+
+
+def race(task, kind, steps, seed):
+    found = lab.race_run(task, kind, seed, steps)
+    return {key: float(value) for key, value in found.items()}
 
 
 def hero(text="25 December 2024"):
@@ -115,20 +85,15 @@ def hero(text="25 December 2024"):
     wrote, weights = lab.alignment(model, text)
     weights = [[round(float(w), 3) for w in row] for row in weights]
     stored = json.dumps({"read": text, "wrote": wrote, "weights": weights})
-    (FOLDER.parents[1] / "book" / "figures" / "attention_hero.json").write_text(
-        stored, encoding="utf-8"
-    )
+    HERO.write_text(stored, encoding="utf-8")
 
 
-def main(names):
+SWEEPS = {"race": (RACE, race), "longer": (LONGER, race), "repeat": (REPEAT, repeat)}
+
+if __name__ == "__main__":
     torch.set_num_threads(1)
-    sweeps = {"race": race, "longer": longer, "repeat": repeat}
-    for name in names or (*sweeps, "hero"):
+    for name in sys.argv[1:] or (*SWEEPS, "hero"):
         if name == "hero":
             hero()
         else:
-            store(name, list(sweeps[name]()))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+            dlp.studies.sweep(f"attention_{name}", *SWEEPS[name])

@@ -1,25 +1,27 @@
-"""Ablations of the lab segmentation on generated pets, run once by `make study`.
+"""Sweeps of the lab segmentation, run once by `make study`; one row a run.
 
-One table beside this file, one row a run: `_ablation.csv`. Each variant differs from the
-U-Net of the lab in one thing; group "choice" (loss and learning rate) is judged on the
-validation part, group "question" on the test part. All variants take the same number of
-steps. Name groups to run them alone: `python notebooks/studies/segmentation.py choice`;
-the rows of the other group are kept.
+`_ablation.csv`, generated pets: each variant differs from the U-Net of the lab in one
+thing; group "choice" (loss and learning rate) is judged on the validation part, group
+"question" on the test part. All variants take the same number of steps.
+
+`_networks.csv`: the three networks as the lab trains them, three seeds each, and U-Net
+and ResNet34-U-Net for three times as long; also the mean Dice over the pets before each
+of the eight test photographs.
+
+A sweep that was cut off goes on where it stopped. Name sweeps to run them alone:
+`python notebooks/studies/segmentation.py networks`.
 """
 
-import csv
-import datetime
 import sys
-import time
-from pathlib import Path
+from functools import cache
 
+import numpy as np
 import torch
 
 import dlp_utils as dlp
 from dlp_utils.data import segmentation as data
 from dlp_utils.models import segmentation as lab
 
-FILE = Path(__file__).with_name("segmentation_ablation.csv")
 SIZE, WIDTH = 64, 8
 SEEDS = {"choice": (0, 1), "question": (0, 1, 2)}
 USUAL = {"n": 800, "epochs": 8, "loss": "both", "lr": 4e-3, "elastic": 10.0}
@@ -40,54 +42,89 @@ VARIANTS = {
         "few, no elastic": FEW | {"elastic": 0.0},
     },
 }
+ROUNDS = {"fcn": (7,), "unet": (7, 21), "resnet": (10, 30)}  # epochs; first the lab's
 
 
-def score(model, pairs):
-    z = lab.predict(model, pairs)
-    return lab.dice(z > 0, pairs.masks.bool()).mean().item()
+@cache
+def pets(part, n):
+    return data.generated_pets(n, part, SIZE)
 
 
-def runs(group):
-    """Rows of one group, with the time at which each run began."""
-    pets = data.generated_pets(USUAL["n"], "train", SIZE)
+def pairs_of(part, n, transform=None):
+    found = pets(part, n)
+    return lab.Pairs(found.images, found.masks, transform)
+
+
+def scores(model, pairs):
+    """Dice of each picture."""
+    return lab.dice(lab.predict(model, pairs) > 0, pairs.masks.bool()).numpy()
+
+
+def ablation():
+    """Runs of one change each, and how to measure one."""
+    runs = [
+        {"group": group, "variant": name, "seed": seed, "size": SIZE, "width": WIDTH}
+        | USUAL
+        | changes
+        for group, variants in VARIANTS.items()
+        for name, changes in variants.items()
+        for seed in SEEDS[group]
+    ]
+    return runs, ablate
+
+
+def ablate(seed, n, epochs, loss, lr, elastic, up, skips, **_):
+    transform = lab.augmentation(elastic)
+    pairs = lab.Pairs(
+        pets("train", USUAL["n"]).images[:n],
+        pets("train", USUAL["n"]).masks[:n],
+        transform,
+    )
+    torch.manual_seed(seed)
+    model = lab.UNet(WIDTH, up=up, skips=skips)
+    lab.train(model, pairs, seed=seed, epochs=epochs, loss=loss, lr=lr)
     parts = {"validation": 150, "test": 200}
-    parts = {part: data.generated_pets(n, part, SIZE) for part, n in parts.items()}
-    parts = {part: lab.Pairs(p.images, p.masks) for part, p in parts.items()}
-    for name, changes in VARIANTS[group].items():
-        options = USUAL | changes
-        n, transform = options["n"], lab.augmentation(options["elastic"])
-        pairs = lab.Pairs(pets.images[:n], pets.masks[:n], transform)
-        for seed in SEEDS[group]:
-            start = time.perf_counter()
-            torch.manual_seed(seed)
-            model = lab.UNet(WIDTH, up=options["up"], skips=options["skips"])
-            how = {key: options[key] for key in ("epochs", "loss", "lr")}
-            lab.train(model, pairs, seed=seed, **how)
-            row = {"group": group, "variant": name, "seed": seed}
-            row |= {"size": SIZE, "width": WIDTH, **options}
-            yield row | {part: score(model, p) for part, p in parts.items()}, start
+    return {
+        part: float(scores(model, pairs_of(part, n)).mean())
+        for part, n in parts.items()
+    }
 
 
-def main(chosen):
-    stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-    chosen = chosen or list(VARIANTS)
-    rows = []
-    if FILE.exists():
-        with open(FILE, encoding="utf-8", newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if row["group"] not in chosen]
-    for group in chosen:
-        for row, start in runs(group):
-            row = {
-                k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()
-            }
-            seconds = round(time.perf_counter() - start, 1)
-            rows.append(row | {"seconds": seconds} | stamp)
-            print(*list(rows[-1].values())[:-2], flush=True)
-    with open(FILE, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+def networks():
+    """Runs of whole networks, the lab's epochs first, and how to measure one."""
+    longest = max(len(rounds) for rounds in ROUNDS.values())
+    runs = [
+        {"network": name, "epochs": rounds[k], "seed": seed, "n": 2000}
+        for k in range(longest)
+        for name, rounds in ROUNDS.items()
+        for seed in (0, 1, 2)
+        if k < len(rounds)
+    ]
+    return runs, whole
 
+
+def whole(network, epochs, seed, n):
+    """As the lab trains it; and the pets before each photograph by themselves."""
+    torch.manual_seed(seed)
+    model = lab.build(lab.CONFIGS["cpu"], network)
+    train = pairs_of("train", n, lab.augmentation(0.0))
+    history = lab.train(model, train, epochs, seed=seed)
+    test = scores(model, pairs_of("test", 300))
+    behind = np.array(pets("test", 300).photographs)
+    found = {
+        "weights": dlp.count_parameters(model),
+        "loss": float(np.mean(history.losses[-100:])),
+        "validation": float(scores(model, pairs_of("validation", 150)).mean()),
+        "test": float(test.mean()),
+        "worst_tenth": float(np.sort(test)[: len(test) // 10].mean()),
+    }
+    names = sorted(set(behind))
+    return found | {name: float(test[behind == name].mean()) for name in names}
+
+
+SWEEPS = {"ablation": ablation, "networks": networks}
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    for sweep in sys.argv[1:] or SWEEPS:
+        runs, measure = SWEEPS[sweep]()
+        dlp.studies.sweep(f"segmentation_{sweep}", runs, measure)

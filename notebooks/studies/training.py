@@ -10,36 +10,14 @@ schedules, ten seeds. `_regularization`: 400 digits, with all labels right or a 
 them drawn at random, and one remedy at a time; ten seeds, scores on clean test digits.
 """
 
-import csv
-import datetime
 import itertools
-import time
-from pathlib import Path
 
 import torch
 
 import dlp_utils as dlp
 from dlp_utils.models import training as lab
 
-FOLDER = Path(__file__).parent
-STAMP = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-
-
-def store(name, measure, runs):
-    """Write one row for each run: its settings, what `measure` returns, and seconds."""
-    rows = []
-    for run in runs:
-        start = time.perf_counter()
-        found = {key: round(value, 5) for key, value in measure(**run).items()}
-        found["seconds"] = round(time.perf_counter() - start, 2)
-        rows.append(run | found | STAMP)
-    with open(
-        FOLDER / f"training_{name}.csv", "w", newline="", encoding="utf-8"
-    ) as out:
-        writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(f"{name}: {len(rows)} runs, {sum(row['seconds'] for row in rows):.0f} s")
+sweep = dlp.studies.sweep
 
 
 def grid(**axes):
@@ -50,11 +28,11 @@ def grid(**axes):
 
 def main():
     torch.set_num_threads(1)
-    store("rates", lab.rate_run, grid(**lab.RATE_STUDY))
-    store("batch", lab.batch_run, grid(**lab.BATCH_STUDY))
-    store("schedules", lab.schedule_run, grid(**lab.SCHEDULE_STUDY))
+    sweep("training_rates", grid(**lab.RATE_STUDY), lab.rate_run)
+    sweep("training_batch", grid(**lab.BATCH_STUDY), lab.batch_run)
+    sweep("training_schedules", grid(**lab.SCHEDULE_STUDY), lab.schedule_run)
     remedies = grid(remedy=list(lab.REMEDIES), noise=[0.0, 0.2], seed=range(10))
-    store("regularization", lab.remedy_run, remedies)
+    sweep("training_regularization", remedies, lab.remedy_run)
 
 
 if __name__ == "__main__":
