@@ -2,8 +2,8 @@
 # %%
 __all__ = ['CONFIGS', 'Config', 'ElasticDeformation', 'check_pairs', 'Pairs', 'augmentation', 'dice', 'iou', 'soft_dice_loss',
            'segmentation_loss', 'step', 'train', 'predict', 'double_conv', 'FCN', 'enlarge', 'UNet', 'BasicBlock',
-           'ResNetEncoder', 'CBAM', 'UpBlock', 'ResNetUNet', 'build', 'example_batch', 'tile_weight', 'tile_starts',
-           'tiled']
+           'ResNetEncoder', 'CBAM', 'UpBlock', 'ResNetUNet', 'build', 'example_batch', 'crops', 'train_crops',
+           'segment', 'tile_weight', 'tile_starts', 'tiled']
 
 # %%
 from dataclasses import dataclass
@@ -152,20 +152,26 @@ def soft_dice_loss(logits, target, eps=1.0):
     return (1 - (2 * overlap + eps) / (total + eps)).mean()
 
 
-def segmentation_loss(logits, target, kind="both"):
-    """kind: "bce", "dice", or "both", their sum."""
+def segmentation_loss(logits, target, kind="both", weight=None):
+    """kind: "bce", "dice", or "both", their sum.
+
+    weight: of a foreground pixel in the cross-entropy, 1 if not given.
+    """
     if kind not in ("bce", "dice", "both"):
         raise ValueError(f"no loss {kind!r}; there are bce, dice, both")
     loss = 0.0
     if kind != "dice":
-        loss = F.binary_cross_entropy_with_logits(logits, target)
+        weight = None if weight is None else torch.as_tensor(weight)
+        loss = F.binary_cross_entropy_with_logits(
+            logits, target, pos_weight=weight
+        )
     return loss + (soft_dice_loss(logits, target) if kind != "bce" else 0.0)
 
 
-def step(model, batch, loss="both"):
+def step(model, batch, loss="both", weight=None):
     """Loss of a batch: images (N, C, H, W), masks (N, 1, H, W)."""
     images, masks = batch
-    return {"loss": segmentation_loss(model(images), masks, loss)}
+    return {"loss": segmentation_loss(model(images), masks, loss, weight)}
 
 # %%
 def train(
@@ -401,6 +407,44 @@ def example_batch(config, device):
     """Random images and masks in the form of a batch."""
     images = torch.randn(2, 3, config.size, config.size, device=device)
     return images, (images[:, :1] > 0).float()
+
+# %%
+def crops(image, mask, count, size=64):
+    """Random crops of one picture, flipped and bent as it is.
+
+    image: (1, H, W). mask: bool (H, W). Returns images and masks, both
+    (count, 1, size, size).
+    """
+    flips = v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()
+    joint = v2.Compose([v2.RandomCrop(size), *flips, ElasticDeformation()])
+    image = tv_tensors.Image(image)
+    mask = tv_tensors.Mask(torch.as_tensor(mask)[None].byte())
+    drawn = [joint(image, mask) for _ in range(count)]
+    x, y = (torch.stack(list(part)) for part in zip(*drawn, strict=True))
+    return x.as_subclass(torch.Tensor), y.as_subclass(torch.Tensor).float()
+
+# %%
+def train_crops(image, mask, steps, loss, seed=0, width=8, weight=None):
+    """A U-Net of one channel, trained on `steps` batches of 16 crops."""
+    torch.manual_seed(seed)
+    model = UNet(width, channels=1)
+    x, y = crops(image, mask, 16 * steps)
+    loader = DataLoader(torch.utils.data.TensorDataset(x, y), 16)
+    options = {"lr": 4e-3, "schedule": "cosine", "warmup": 20, "seed": seed}
+    options |= {"channels_last": True, "progress": False}
+    loss_step = partial(step, loss=loss, weight=weight)
+    dlp.fit(model, loss_step, loader, epochs=1, **options)
+    return model
+
+
+@torch.no_grad()
+def segment(model, image):
+    """Probabilities (H, W) of a whole picture (1, H, W), in one pass."""
+    h, w = image.shape[1:]
+    border = 0, -w % 16, 0, -h % 16
+    x = F.pad(image[None], border, mode="reflect")
+    x = x.to(next(model.parameters()).device)
+    return torch.sigmoid(model.eval()(x))[0, 0, :h, :w].cpu()
 
 # %%
 def tile_weight(start, tile, length, margin=0):

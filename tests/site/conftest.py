@@ -43,17 +43,19 @@ def browser():
 
 @pytest.fixture(scope="session")
 def opened(browser, address):
-    """`opened(name, view)`: a page of the book in a window of its own, with its Visit; each opened once.
+    """`opened(name, view)`: a page of the book in the size and colors of a view, with its Visit.
 
-    Tests of one page stand together (see below), so the windows of the page before are closed: a page weighs.
+    A page is opened once and changes its view as a window that is made smaller, or a system that goes dark; to load it
+    and set its formulas costs more than all that is asked of it. Tests of one page stand together (see below), so the
+    window of the page before is closed: a page weighs.
     """
-    pages = {}
+    pages, views = {}, {}
 
     def open_page(name, view="desktop"):
-        if (name, view) not in pages:
-            for other in [key for key in pages if key[0] != name]:
+        if name not in pages:
+            for other in list(pages):
                 pages.pop(other)[0].context.close()
-            context = browser.new_context(**VIEWS[view])
+            context = browser.new_context(**VIEWS["desktop"])
             page, visit, responses = context.new_page(), Visit(), []
             watch(page, visit, address)
             page.on("response", lambda response, found=responses: found.append(response))
@@ -62,8 +64,16 @@ def opened(browser, address):
             for response in responses:
                 visit.raw += len(response.body())
                 visit.transferred += response.request.sizes()["responseBodySize"]
-            pages[name, view] = page, visit
-        return pages[name, view]
+            pages[name], views[name] = (page, visit), "desktop"
+        page, visit = pages[name]
+        if views[name] != view:
+            page.set_viewport_size(VIEWS[view]["viewport"])
+            page.emulate_media(color_scheme=VIEWS[view]["color_scheme"])
+            page.evaluate(
+                "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            )
+            views[name] = view
+        return page, visit
 
     yield open_page
     for page, _ in pages.values():
@@ -71,7 +81,7 @@ def opened(browser, address):
 
 
 def pytest_collection_modifyitems(items):
-    """All that is asked of one page goes to one worker, in a row: each view of a page is visited once."""
+    """All that is asked of one page goes to one worker, in a row: each page is visited once."""
     here = [item for item in items if item.path.parent == Path(__file__).parent]
     for item in here:
         name = getattr(item, "callspec", None) and item.callspec.params.get("name")
