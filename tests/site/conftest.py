@@ -55,7 +55,8 @@ def opened(browser, address):
         if name not in pages:
             for other in list(pages):
                 pages.pop(other)[0].context.close()
-            context = browser.new_context(**VIEWS["desktop"])
+            # Reduced motion: colors change at once, and nothing is judged halfway.
+            context = browser.new_context(**VIEWS["desktop"], reduced_motion="reduce")
             page, visit, responses = context.new_page(), Visit(), []
             watch(page, visit, address)
             page.on("response", lambda response, found=responses: found.append(response))
