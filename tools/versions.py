@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the tests and notebooks need beside the book's own packages, always the newest.
-TOOLS = ["ipykernel", "nbval", "pytest", "pytest-timeout", "pytest-xdist", "sympy"]
+TOOLS = ["ipykernel", "nbval", "pytest", "pytest-timeout", "pytest-xdist", "sympy", "tensorboard"]
 NOT_UNIT = {  # tests of the book's pages, builds and tools: their packages are pinned in requirements.txt
     *("anatomy", "claims_words", "extensions", "figures", "glossary", "gpu_tool", "new_chapter", "notebooks"),
     *("reader_path", "repository", "tool_notebooks", "formulas_tool", "versions"),
