@@ -179,7 +179,9 @@ def test_figures_have_numbers_and_words(stem):
     for i, cell in enumerate(stored.cells):
         if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-            assert len(alt.split()) >= 2, f"the figure of cell {i} says only {alt!r}: give it a title or a caption"
+            assert len(alt.split()) >= 2, (
+                f"the figure of cell {i} says only {alt!r}: give it a title or a caption"
+            )
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -351,6 +353,10 @@ def test_lesson_and_rest_are_told_apart():
 def test_names_that_a_cell_uses_are_those_outside_of_functions():
     source = "%pip x\na = [b for b in c]\ndef d(e): return f(e)\nclass g(h): i = j\nexport = lambda k: k + m"
     assert used_names(source) - {"pip"} == {*"acdfghjm", "export"}
+    nested = "x = [a + b for a in c if a in [d for d in a]]\ny = {k: v for k, v in z(lambda q: q + w)}"
+    assert used_names(nested) == {
+        *"xbcyzw"
+    }  # from Python 3.12 on, too, where their variables stand in the cell's table
 
 
 def test_stale_title_and_setup_are_found():

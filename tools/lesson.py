@@ -37,9 +37,31 @@ def bound_names(source, imports=True):
     return names - {"_"}
 
 
+class Anonymous(ast.NodeTransformer):
+    """Calls the variables of comprehensions `_`: from Python 3.12 on they stand in the table of the scope around."""
+
+    def visit_ListComp(self, node):
+        first = node.generators[0]
+        outside, first.iter = first.iter, ast.Constant(0)  # what it runs over is looked up outside
+        own = {
+            name.id
+            for generator in node.generators
+            for name in ast.walk(generator.target)
+            if isinstance(name, ast.Name)
+        }
+        for name in ast.walk(node):
+            if isinstance(name, ast.Name) and name.id in own:
+                name.id = "_"
+        first.iter = outside
+        return self.generic_visit(node)
+
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
+
+
 def used_names(source):
     """Names outside of functions that a cell binds or reads: `sum` is one, and a zoo that binds it would break the cell."""
-    names, tables = set(), [symtable.symtable(without_magic(source), "cell", "exec")]
+    tree = ast.unparse(Anonymous().visit(parsed(source)))
+    names, tables = set(), [symtable.symtable(tree, "cell", "exec")]
     top = tables[0]
     while tables:
         table = tables.pop()

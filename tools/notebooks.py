@@ -165,7 +165,9 @@ def describe(notebook):
             heading = ([heading] + re.findall(r"^#+ +(.+)$", cell.source, re.M))[-1]
             continue
         draws = any("image/png" in output.get("data", {}) for output in cell.outputs)
-        after = next((other for other in notebook.cells[i + 1 : i + 2] if other.cell_type == "markdown"), None)
+        after = next(
+            (other for other in notebook.cells[i + 1 : i + 2] if other.cell_type == "markdown"), None
+        )
         found = CAPTION.match(after.source) if after else None
         moves = any("data:image" in output.get("data", {}).get("text/html", "") for output in cell.outputs)
         if found and (draws or moves):
