@@ -1,8 +1,10 @@
 """The networks, scores and transforms of the lab on segmentation, held against other people's versions."""
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from scipy import ndimage
 from torch.nn import functional as F
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -345,3 +347,47 @@ def test_a_picture_too_small_for_the_fcn_is_named():
     with pytest.raises(ValueError, match="7 × 7 pixels: give pictures of at least 16 × 16"):
         lab.FCN(4, 4).eval()(torch.zeros(1, 3, 7, 7))
     assert lab.FCN(4, 4).eval()(torch.zeros(1, 3, 16, 16)).shape == (1, 1, 16, 16)
+
+
+def test_pooled_dice_counts_a_batch_as_one_picture():
+    logits = torch.randn(3, 1, 5, 7, generator=dlp.generator(0))
+    target = (torch.rand(3, 1, 5, 7, generator=dlp.generator(1)) < 0.3).float()
+    target[1] = 0  # a picture without foreground
+    as_one = lab.soft_dice_loss(logits.reshape(1, 1, 15, 7), target.reshape(1, 1, 15, 7))
+    pooled = lab.segmentation_loss(logits, target, "pooled")
+    torch.testing.assert_close(pooled, as_one)
+    each = torch.stack([lab.soft_dice_loss(logits[i : i + 1], target[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(lab.segmentation_loss(logits, target, "dice"), each.mean())
+    assert (each.mean() - pooled).abs() > 1e-3
+
+
+def test_the_weight_counts_foreground_pixels_more_often():
+    logits = torch.randn(2, 1, 4, 4, generator=dlp.generator(0))
+    target = (torch.rand(2, 1, 4, 4, generator=dlp.generator(1)) < 0.4).float()
+    p = torch.sigmoid(logits)
+    terms = -(3.0 * target * p.log() + (1 - target) * (1 - p).log())
+    torch.testing.assert_close(lab.segmentation_loss(logits, target, "bce", 3.0), terms.mean())
+    both = lab.segmentation_loss(logits, target, "both", 3.0)
+    torch.testing.assert_close(both, terms.mean() + lab.soft_dice_loss(logits, target))
+
+
+def test_gaps_lie_between_two_nuclei_and_nowhere_else():
+    labels = np.zeros((9, 16), int)
+    labels[2:7, 2:6], labels[2:7, 6:10], labels[2:7, 12:15] = 4, 7, 2  # two that touch, one two pixels off
+    near = lab.gaps(labels, 3)
+    assert np.argwhere(near.any(0)).ravel().tolist() == [5, 6] and np.argwhere(
+        near.any(1)
+    ).ravel().tolist() == [*range(1, 8)]
+    assert np.argwhere(lab.gaps(labels, 5)[4]).ravel().tolist() == [4, 5, 6, 7, 10, 11]
+    assert not lab.gaps((labels == 4) * 4, 5).any()  # background is no nucleus
+    assert ndimage.label(labels > 0)[1] == 2 and ndimage.label((labels > 0) & ~near)[1] == 3
+
+
+def test_crops_are_bent_as_their_masks_are():
+    square = np.zeros((90, 90), bool)
+    square[20:60, 30:70] = True
+    torch.manual_seed(0)
+    x, y = lab.crops(torch.as_tensor(square).float()[None], square, 20)
+    assert x.shape == y.shape == (20, 1, 64, 64) and set(y.unique().tolist()) == {0.0, 1.0}
+    assert ((x > 0.5) == (y > 0.5)).float().mean() > 0.995  # bilinear and nearest differ at the edge alone
+    assert len({m.numpy().tobytes() for m in y}) == 20

@@ -162,7 +162,7 @@ def describe(notebook):
     number, heading = 0, ""
     for i, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
-            heading = ([heading] + re.findall(r"^#+ +(.+)$", cell.source, re.M))[-1]
+            heading = [heading, *re.findall(r"^#+ +(.+)$", cell.source, re.M)][-1]
             continue
         draws = any("image/png" in output.get("data", {}) for output in cell.outputs)
         after = next(

@@ -3,7 +3,7 @@
 __all__ = ['CONFIGS', 'Config', 'ElasticDeformation', 'check_pairs', 'Pairs', 'augmentation', 'dice', 'iou', 'soft_dice_loss',
            'segmentation_loss', 'step', 'train', 'predict', 'double_conv', 'FCN', 'enlarge', 'UNet', 'BasicBlock',
            'ResNetEncoder', 'CBAM', 'UpBlock', 'ResNetUNet', 'build', 'example_batch', 'crops', 'train_crops',
-           'segment', 'tile_weight', 'tile_starts', 'tiled']
+           'segment', 'gaps', 'tile_weight', 'tile_starts', 'tiled']
 
 # %%
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -140,32 +141,35 @@ def iou(prediction, target):
     return score / (2 - score)
 
 # %%
-def soft_dice_loss(logits, target, eps=1.0):
+def soft_dice_loss(logits, target, eps=1.0, pooled=False):
     """1 - soft Dice of each picture, then the mean; logits, target (N, 1, H,
-    W).
+    W). pooled: all pictures of the batch counted as one.
 
     Source: def-segmentation-soft-dice.
     """
-    p = torch.sigmoid(logits.float())
-    overlap = (p * target).sum(dim=(1, 2, 3))  # (N,)
-    total = p.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
+    p, axes = torch.sigmoid(logits.float()), (1, 2, 3)
+    axes = (0, *axes) if pooled else axes
+    overlap = (p * target).sum(dim=axes)  # (N,), or () if pooled
+    total = p.sum(dim=axes) + target.sum(dim=axes)
     return (1 - (2 * overlap + eps) / (total + eps)).mean()
 
 
 def segmentation_loss(logits, target, kind="both", weight=None):
-    """kind: "bce", "dice", or "both", their sum.
+    """kind: "bce", "dice", "pooled" (Dice of a batch), "both": bce + dice.
 
     weight: of a foreground pixel in the cross-entropy, 1 if not given.
     """
-    if kind not in ("bce", "dice", "both"):
-        raise ValueError(f"no loss {kind!r}; there are bce, dice, both")
+    if kind not in ("bce", "dice", "pooled", "both"):
+        raise ValueError(f"no loss {kind!r}; there are bce, dice, pooled, both")
     loss = 0.0
-    if kind != "dice":
+    if kind in ("bce", "both"):
         weight = None if weight is None else torch.as_tensor(weight)
         loss = F.binary_cross_entropy_with_logits(
             logits, target, pos_weight=weight
         )
-    return loss + (soft_dice_loss(logits, target) if kind != "bce" else 0.0)
+    if kind != "bce":
+        loss = loss + soft_dice_loss(logits, target, pooled=kind == "pooled")
+    return loss
 
 
 def step(model, batch, loss="both", weight=None):
@@ -445,6 +449,17 @@ def segment(model, image):
     x = F.pad(image[None], border, mode="reflect")
     x = x.to(next(model.parameters()).device)
     return torch.sigmoid(model.eval()(x))[0, 0, :h, :w].cpu()
+
+# %%
+def gaps(labels, size=5):
+    """Pixels with two different nuclei in the square around them: bool.
+
+    labels: int (H, W), 0 is background. size: side of the square.
+    """
+    far = labels.max() + 1
+    above = ndimage.maximum_filter(labels, size)
+    below = ndimage.minimum_filter(np.where(labels > 0, labels, far), size)
+    return (above > 0) & (below < far) & (above != below)
 
 # %%
 def tile_weight(start, tile, length, margin=0):
