@@ -172,6 +172,19 @@ def test_a_figure_without_caption_is_called_by_title_or_heading():
     assert alts(text) == [None, None] and text.cells[1].source == "*No figure.*"
 
 
+def test_what_a_person_wrote_stays_and_a_caption_may_come_late():
+    notebook = drawn("Text.", "*Figure 3. Late.*")
+    said = "Two curves, one above the other."
+    notebook.cells[0].metadata["mystnb"] = {"image": {"alt": said}}
+    notebook.cells[-1].metadata["mystnb"] = {"image": {"alt": "A stale title"}}
+    tool.describe(notebook)
+    assert alts(notebook) == [
+        said,
+        None,
+    ]  # the second has neither title nor caption, and no heading stands above it
+    assert notebook.cells[2].source == "*Figure 1. Late.*"
+
+
 def test_cost_line_says_what_was_measured():
     run = {
         "seconds": 41.6,

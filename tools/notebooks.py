@@ -153,29 +153,48 @@ def plain(text):
     return " ".join(re.sub(r"[*`$]|\\(?=[A-Za-z])", "", text).split())
 
 
-def describe(notebook):
-    """Number the captions of figures and write each figure's alternative text: its cell's title and its caption.
+def shows(cell):
+    """What a code cell's outputs show: "plot", "player" (frames with words of their own), or None."""
+    data = [output.get("data", {}) for output in cell.outputs] if cell.cell_type == "code" else []
+    if any("image/png" in each for each in data):
+        return "plot"
+    return "player" if any("<img" in "".join(each.get("text/html", "")) for each in data) else None
 
-    A caption is the emphasis that opens the text after the cell that draws. Without title and caption the figure is
-    called by the heading above it.
+
+def caption(cells, i):
+    """The cell with the caption of the figure of cell i, and its match; (None, None) without one."""
+    for j in range(i + 1, len(cells)):
+        if shows(cells[j]):
+            break
+        found = CAPTION.match(cells[j].source) if cells[j].cell_type == "markdown" else None
+        if found and (j == i + 1 or cells[j].source.startswith("*Figure ")):
+            return cells[j], found
+    return None, None
+
+
+def describe(notebook):
+    """Number the captions of figures, and give a figure without words its title and caption as alternative text.
+
+    A caption is the emphasis that opens the text after the cell that draws. What a person wrote is a sentence, with its
+    full stop, and stays; without title and caption the figure is called by the heading above it.
     """
     number, heading = 0, ""
     for i, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             heading = [heading, *re.findall(r"^#+ +(.+)$", cell.source, re.M)][-1]
             continue
-        draws = any("image/png" in output.get("data", {}) for output in cell.outputs)
-        after = next(
-            (other for other in notebook.cells[i + 1 : i + 2] if other.cell_type == "markdown"), None
-        )
-        found = CAPTION.match(after.source) if after else None
-        moves = any("data:image" in output.get("data", {}).get("text/html", "") for output in cell.outputs)
-        if found and (draws or moves):
+        below, found = caption(notebook.cells, i) if shows(cell) else (None, None)
+        if found:
             number += 1
-            after.source = f"*Figure {number}. {found[1]}*" + after.source[found.end() :]
-        title = re.sub(r"^(Draw|Plot|Show) ", "", title_of(cell.source) or ("" if found else plain(heading)))
-        words = [title[:1].upper() + title[1:], plain(found[1]) if found else ""]
-        alt = ". ".join(word.rstrip(".") for word in words if word) if draws else ""
+            below.source = f"*Figure {number}. {found[1]}*" + below.source[found.end() :]
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        if shows(cell) != "plot":
+            alt = ""
+        elif not alt.endswith("."):
+            title = title_of(cell.source) or ("" if found else plain(heading))
+            title = re.sub(r"^(Draw|Plot|Show) ", "", title)
+            words = [title[:1].upper() + title[1:], plain(found[1]) if found else ""]
+            alt = ". ".join(word.rstrip(".") for word in words if word)
         put(cell.metadata, "mystnb", {"image": {"alt": alt}} if alt else {}, ["image"])
 
 
