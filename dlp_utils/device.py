@@ -159,8 +159,18 @@ def estimate(build, example_batch, step, config, device="cuda"):
     `build(config)` makes the model, `example_batch(config, device)` a batch, `step(model, batch)` the loss or
     a dict with "loss". Returns `{"parameters", "flops", "activation_mb"}`: the count of parameters, the
     floating point operations of one forward pass, and the tensors kept for the backward pass in MiB.
-    No GPU is needed. A tensor left on the cpu raises, as it would on the real device.
+    No GPU is needed. A tensor left on the cpu raises, as it would on the real device; not so where PyTorch is so old (2.6)
+    that its fake tensors want a driver that is missing: then they are made on the cpu, and the counts are the same.
     """
+    try:
+        return _estimate(build, example_batch, step, config, device)
+    except RuntimeError as error:
+        if "CUDA driver" not in str(error):
+            raise
+        return _estimate(build, example_batch, step, config, "cpu")
+
+
+def _estimate(build, example_batch, step, config, device):
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode

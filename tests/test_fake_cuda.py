@@ -17,6 +17,8 @@ import dlp_utils as dlp
 from dlp_utils import models
 from dlp_utils.device import PROFILES, estimate
 
+device_module = importlib.import_module("dlp_utils.device")  # dlp.device is the function
+
 # Without a driver the fake tensors of PyTorch 2.6 ask for one; those of 2.14 do not.
 fake_cuda = pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7) and not torch.cuda.is_available(),
@@ -109,7 +111,6 @@ def step(model, batch):
     return F.cross_entropy(model(batch[0]), batch[1])
 
 
-@fake_cuda
 def test_estimate_counts_what_can_be_counted_by_hand():
     cost = estimate(build, example_batch, step, 32)
     assert cost["parameters"] == (32 + 1) * 64 + (64 + 1) * 10
@@ -119,7 +120,23 @@ def test_estimate_counts_what_can_be_counted_by_hand():
     assert not torch.cuda.is_initialized()
 
 
-@fake_cuda
+def test_estimate_counts_the_same_where_fake_tensors_want_a_driver(monkeypatch):
+    asked, real = [], device_module._estimate
+
+    def old(build, example_batch, step, config, device):
+        asked.append(device)
+        if device == "cuda":
+            raise RuntimeError("CUDA error: CUDA driver version is insufficient for CUDA runtime version")
+        return real(build, example_batch, step, config, device)
+
+    expected = estimate(build, example_batch, step, 32)
+    monkeypatch.setattr(device_module, "_estimate", old)
+    assert estimate(build, example_batch, step, 32) == expected and asked == ["cuda", "cpu"]
+    monkeypatch.setattr(device_module, "_estimate", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        estimate(build, example_batch, step, 32)
+
+
 def test_estimate_takes_a_dict_of_losses_and_another_batch():
     double = estimate(
         build, lambda c, d: tuple(t.repeat(2, *[1] * (t.ndim - 1)) for t in example_batch(c, d)), step, 32
