@@ -44,7 +44,7 @@ ANNEALING = {  # name: (beta by the share of the training, changes of the config
 PAST = {"with": (None, {}), "without": (None, {"past": False})}
 TABLES = {  # name: (column, runs, world, cameras, steps, seeds, frames of a film)
     "annealing": ("schedule", ANNEALING, DRIFT, (20, 200), 500, range(5), 41),
-    "past": ("past", PAST, CALM, (20, 110, 200, 290), 900, range(3), 61),
+    "past": ("past", PAST, CALM, (20, 200), 500, range(3), 61),
 }
 
 
