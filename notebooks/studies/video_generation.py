@@ -5,7 +5,7 @@ Two tables beside this file, one row a run, measured on the validation clips.
 `_annealing`, in the stochastic world: the schedules none, monotonic and cyclical with the
 same normalization, price and budget; the loss of the template, `mse + kl`; a posterior
 that sees the previous frame; and teacher forcing to the end. The lab runs one row again.
-`_past` (not run yet), in the calm world: the network of the lab and the one whose decoder
+`_past`, in the calm world: the network of the lab and the one whose decoder
 does not see the previous frame, with the same steps, cameras and clips.
 
 Name a table, runs or seeds to do these alone, as in `… annealing none --seeds 2 3`: rows
