@@ -200,6 +200,67 @@ def test_notebook_is_small(stem):
     assert size < 1_000_000, f"{stem}.ipynb has {size / 1e6:.2f} MB; 1 MB is the limit"
 
 
+DESCRIBED = ("eeg_classification", "video_generation")  # a lab joins when its figures have both
+
+
+def figure_problems(notebook):
+    """Figures without alternative text, or without a caption `*Figure 3. …*` before the next figure.
+
+    A plot's text stands in its cell's metadata, `mystnb`, `image`, `alt`, where the page takes it from. A player
+    of frames carries its own.
+    """
+    said, number, waits = [], 0, None
+    for i, cell in enumerate(notebook["cells"]):
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            if number and text.startswith(f"*Figure {number}. "):
+                waits = None
+            continue
+        shown = [output.get("data", {}) for output in cell["outputs"]]
+        pages = ["".join(data.get("text/html", "")) for data in shown]
+        plot, player = any("image/png" in data for data in shown), [p for p in pages if "<img" in p]
+        if not plot and not player:
+            continue
+        alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+        if plot and len(alt.split()) < 12:
+            said.append(f"the figure of cell {i} has no alternative text: what does it show?")
+        if player and not re.search(r'<img [^>]*alt="[^"]{12,}"', player[0]):
+            said.append(f"the player of cell {i} has no alternative text: give `draw` a docstring")
+        said += [waits] if waits else []
+        number += 1
+        waits = f"the figure of cell {i} has no caption that begins `*Figure {number}. `"
+    return said + ([waits] if waits else [])
+
+
+@pytest.mark.parametrize("stem", DESCRIBED)
+def test_figures_have_numbers_and_alternative_text(stem):
+    assert figure_problems(tool.read(stem)) == []
+
+
+def test_figures_without_either_are_found():
+    alt = {"mystnb": {"image": {"alt": "Two curves over time, one rises, and the other one falls below it."}}}
+
+    def lab(*parts):
+        cells = []
+        for part in parts:
+            code = isinstance(part, dict)
+            cells.append({"cell_type": "code" if code else "markdown", "source": "" if code else part})
+            if code:
+                cells[-1] |= {"metadata": part, "outputs": [{"data": {"image/png": "x"}}]}
+        return {"cells": cells}
+
+    good = lab(alt, "*Figure 1. Real.*", "text", alt, {}, "*Figure 2. Generated.*")
+    del good["cells"][4]["outputs"][0]["data"]["image/png"]  # a cell that shows nothing
+    assert figure_problems(good) == []
+    assert "cell 0 has no alternative text" in figure_problems(lab({}, "*Figure 1. Real.*"))[0]
+    assert "begins `*Figure 2. `" in figure_problems(lab(alt, "*Figure 1. A.*", alt, "*Figure 1. B.*"))[0]
+    assert "begins `*Figure 1. `" in figure_problems(lab(alt, alt, "*Figure 2. B.*"))[0]
+    page = {"data": {"text/html": '<img src="x" alt="">'}}
+    planted = lab(alt, "*Figure 1. A.*")
+    planted["cells"][0]["outputs"] = [page]
+    assert "player of cell 0" in figure_problems(planted)[0]
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_module_is_the_notebooks_export(stem, tmp_path):
     fresh, stored = tool.export(stem, tmp_path), ROOT / "dlp_utils" / "models" / f"{stem}.py"

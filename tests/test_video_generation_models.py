@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.distributions import Normal, kl_divergence
 
 from dlp_utils.data import motion
@@ -160,6 +162,24 @@ def test_shipped_weights():
         ValueError, match=r"no network 'sharp' in .*; it holds deterministic, no_past, stochastic"
     ):
         lab.load_shipped("sharp")
+
+
+def test_the_film_of_page_and_lab_is_what_the_shipped_weights_paint():
+    book = Path(__file__).parents[1] / "book"
+    picture, page = book / "_static" / "video_film.webp", book / "figures" / "video_film.html"
+    assert picture.stat().st_size < 150_000 and page.stat().st_size < 200_000
+    assert "http" not in page.read_text(encoding="utf-8")  # nothing from outside
+    film = Image.open(picture)
+    assert film.n_frames == 60 and film.info["loop"] == 2  # it comes to rest
+    test = motion.render_all(motion.load_clips(), "test", (65, 245), looks=6)[5]
+    x, c = (torch.as_tensor(a[:61]).float() / 255 for a in (test.frames, test.poses))
+    painted = lab.rollout(lab.load_shipped("deterministic", "cpu"), x[None, 0], c[None, 1:])[0]
+    for t in (0, 29, 59):
+        film.seek(t)
+        row = torch.as_tensor(np.array(film.convert("RGB"))).permute(2, 0, 1)[:, 1::3].float() / 255
+        shown = (row[..., 1:192:3], row[..., 199:390:3], row[..., 397::3])
+        for found, true in zip(shown, (x[t + 1], c[t + 1], painted[t]), strict=True):
+            assert lab.psnr(found, true) > 41, f"frame {t + 1} of the film is out of date"
 
 
 def test_a_cut_longer_than_its_video_is_refused():

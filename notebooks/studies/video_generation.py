@@ -1,25 +1,39 @@
-"""Annealing compared, in the stochastic world of the lab video_generation: `make study`.
+"""Studies of the lab video_generation: `make study STEM=video_generation`, half an hour.
 
-One table beside this file, `_annealing.csv`, one row a run: the schedules none,
-monotonic and cyclical with the same normalization, price and budget; the loss of the
-template, `mse + kl`; a posterior that sees the previous frame; and teacher forcing to
-the end. Measured on the validation clips. The lab plots it and runs one row again.
+Two tables beside this file, one row a run, measured on the validation clips.
+
+`_annealing`, in the stochastic world: the schedules none, monotonic and cyclical with the
+same normalization, price and budget; the loss of the template, `mse + kl`; a posterior
+that sees the previous frame; and teacher forcing to the end. The lab runs one row again.
+`_past`, in the calm world: the network of the lab and the one whose decoder
+does not see the previous frame, with the same steps, cameras and clips.
+
+Name a table, runs or seeds to do these alone, as in `… annealing none --seeds 2 3`: rows
+are replaced one by one as they are ready, and all others stay as they are stored. `film`
+draws the film of 60 frames that opens page and lab, from the shipped weights.
 """
 
+import argparse
 import csv
 import datetime
+import io
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
+from PIL import Image
+
 import dlp_utils as dlp
+from dlp_utils import interact
 from dlp_utils.data import motion
 from dlp_utils.models import video_generation as lab
 
-STEPS, SEEDS, LOOKS, AZIMUTHS = 500, (0, 1), 6, (20, 200)
-DRIFT = motion.World(light=0.15, wind=0.9, memory=0.7)
+LOOKS, HELD_OUT = 6, (65, 245)  # outfits; cameras of the validation clips
+CALM, DRIFT = motion.World(), motion.World(light=0.15, wind=0.9, memory=0.7)
 TEMPLATE = 3 * 32 * 64 / (2 * 0.2**2)  # beta of `mse + kl` at sigma = 0.2
-RUNS = {  # name: (beta by the share of the training, changes of the configuration)
+ANNEALING = {  # name: (beta by the share of the training, changes of the configuration)
     "none": (lab.annealed(cycles=0), {}),
     "monotonic": (lab.annealed(cycles=1), {}),
     "cyclical": (lab.annealed(cycles=4), {}),
@@ -27,37 +41,103 @@ RUNS = {  # name: (beta by the share of the training, changes of the configurati
     "seeing": (lab.annealed(cycles=0), {"seeing": True}),
     "forced": (lab.annealed(cycles=0), {}),  # teacher forcing to the end
 }
+PAST = {"with": (None, {}), "without": (None, {"past": False})}
+TABLES = {  # name: (column, runs, world, cameras, steps, seeds, frames of a film)
+    "annealing": ("schedule", ANNEALING, DRIFT, (20, 200), 500, range(5), 41),
+    "past": ("past", PAST, CALM, (20, 200), 500, range(3), 61),
+}
 
 
-def main():
-    clips = motion.load_clips()
-    training, validation = (
-        motion.render_all(clips, part, azimuths, DRIFT, looks=LOOKS)
-        for part, azimuths in (("train", AZIMUTHS), ("validation", (65, 245)))
-    )
-    stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-    rows = []
-    for name, (beta, changes) in RUNS.items():
-        for seed in SEEDS:
-            start = time.perf_counter()
-            config = replace(lab.CONFIGS["cpu"], **changes)
-            ratio = (lambda done: 1.0) if name == "forced" else None
-            model, _ = lab.train_cvae(config, training, STEPS, beta, ratio, seed=seed)
-            row = {"schedule": name, "seed": seed, "steps": STEPS}
-            row |= {
-                key: round(value, 4)
-                for key, value in lab.measure(model, validation).items()
-            }
-            rows.append(
-                row | {"seconds": round(time.perf_counter() - start, 1)} | stamp
-            )
-            print(*list(rows[-1].values()), flush=True)
-    file = Path(__file__).with_name("video_generation_annealing.csv")
+def store(file, column, runs, rows):
+    """Write the rows in the order of the runs and of the seeds."""
+    order = list(runs)
+    rows = sorted(rows, key=lambda r: (order.index(r[column]), int(r["seed"])))
     with open(file, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
 
 
+def sweep(table, chosen=(), seeds=()):
+    column, runs, world, azimuths, steps, all_seeds, length = TABLES[table]
+    file = Path(__file__).with_name(f"video_generation_{table}.csv")
+    clips = motion.load_clips()
+    training, validation = (
+        motion.render_all(clips, part, cameras, world, looks=LOOKS)
+        for part, cameras in (("train", azimuths), ("validation", HELD_OUT))
+    )
+    stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
+    for name in chosen or runs:
+        beta, changes = runs[name]
+        for seed in seeds or all_seeds:
+            start = time.perf_counter()
+            config = replace(lab.CONFIGS["cpu"], **changes)
+            ratio = (lambda done: 1.0) if name == "forced" else None
+            model, _ = lab.train_cvae(config, training, steps, beta, ratio, seed=seed)
+            found = lab.measure(model, validation, length)
+            del found["copy"]  # the same in every row
+            row = {column: name, "seed": seed, "steps": steps}
+            row |= {key: round(value, 4) for key, value in found.items()}
+            row |= {"seconds": round(time.perf_counter() - start, 1)} | stamp
+            print(*row.values(), flush=True)
+            stored = []
+            if file.exists():
+                with open(file, newline="", encoding="utf-8") as stream:
+                    stored = list(csv.DictReader(stream))
+            same = (name, str(seed))
+            stored = [r for r in stored if (r[column], r["seed"]) != same]
+            store(file, column, runs, [*stored, row])
+
+
+BOOK = Path(__file__).parents[2] / "book"
+PLAYER, PICTURE = (
+    BOOK / "figures" / "video_film.html",
+    BOOK / "_static" / "video_film.webp",
+)
+
+
+def painted(frames=60, clip=5):
+    """Truth, poses and painted film of a test clip (T, 3, 32, 64), after the first frame.
+
+    Shipped weights; the network has seen the first frame and the poses alone.
+    """
+    test = motion.render_all(motion.load_clips(), "test", HELD_OUT, looks=LOOKS)[clip]
+    x, c = (
+        torch.as_tensor(part[: frames + 1]).float() / 255
+        for part in (test.frames, test.poses)
+    )
+    model = lab.load_shipped("deterministic", "cpu")
+    return x[1:], c[1:], lab.rollout(model, x[None, 0], c[None, 1:])[0]
+
+
+def film(scale=3, gap=6):
+    """Write the film as a player for the page and as a picture that moves for the lab."""
+    films, pictures = painted(), []
+    for three in zip(*films, strict=True):
+        shades = [(40 * part.clamp(0, 1)).round() / 40 for part in three]
+        parts = [(255 * part).byte().permute(1, 2, 0).numpy() for part in shades]
+        parts = [np.kron(part, np.ones((scale, scale, 1), np.uint8)) for part in parts]
+        white = np.full((parts[0].shape[0], gap, 3), 255, np.uint8)
+        row = np.concatenate([parts[0], white, parts[1], white, parts[2]], axis=1)
+        pictures.append(Image.fromarray(row))
+    title = "A test clip: left the truth, middle the poses, right the painted film"
+    frames = interact._encode(pictures, 64, 1.0)
+    axes = {"frame": list(range(1, len(frames) + 1))}
+    page = interact._page(frames, pictures[0].size, axes, title, interval=50)
+    PLAYER.write_text(page + "\n", encoding="utf-8")
+    buffer = io.BytesIO()
+    how = {"save_all": True, "append_images": pictures[1:], "duration": 40}
+    pictures[0].save(buffer, "WEBP", lossless=True, loop=2, method=6, **how)
+    PICTURE.write_bytes(buffer.getvalue())
+    for file in (PLAYER, PICTURE):
+        print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB")
+
+
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("table", nargs="?", choices=[*TABLES, "film"])
+    parser.add_argument("runs", nargs="*")
+    parser.add_argument("--seeds", nargs="*", type=int, default=())
+    asked = parser.parse_args()
+    for table in [asked.table] if asked.table else [*TABLES, "film"]:
+        film() if table == "film" else sweep(table, asked.runs, asked.seeds)

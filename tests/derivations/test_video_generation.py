@@ -3,6 +3,8 @@ autograd, or by simulation.
 """
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 from scipy import integrate, optimize, stats
 from torch import distributions
 
+from dlp_utils.models.video_generation import CVAEConfig
 from verifies import mean_within, verifies
 
 D, LATENTS = 3 * 32 * 64, 12 * 32 * 64
@@ -533,11 +536,35 @@ def test_factor_between_averaging_and_summing():
         (1 / D, 0.71, 500),
         (1 / LATENTS, 0.35, 125),
         (1e-6, 0.055, 3.1),
+        (2e-3 / D, 0.032, 1),
+        (2 * CVAEConfig().sigma ** 2 / D, 0.20, 40),  # this book's lab
     ]
-    for weight, noise, beta in [*rows, (2e-3 / D, 0.032, 1)]:
+    for weight, noise, beta in rows:
         assert math.sqrt(weight * D / 2) == pytest.approx(noise, rel=0.02)
         assert weight * D / (2 * 1e-3) == pytest.approx(beta, rel=0.02)
-    assert pytest.approx(3.3e-7, rel=0.02) == 2e-3 / D
+    printed = table_of_weights()
+    first, *_, last = printed
+    assert (first, last) == ("`mse + kl`", "this book's lab")
+    for row, cells in zip(rows, printed.values(), strict=True):
+        assert cells == pytest.approx(row, rel=0.02)
+
+
+def table_of_weights(
+    page=Path(__file__).parents[2] / "book" / "video_generation.md",
+):
+    """The page's table of losses: {name: (b, √τ, β)} as printed."""
+    text = page.read_text(encoding="utf-8")
+    text = text.split("| Loss | $b$ |")[1].split("\n\n")[0]
+    rows = {}
+    for line in text.splitlines()[2:]:
+        name, *cells = (
+            cell.strip(" $") for cell in line.strip("|").split("|")
+        )
+        cells = [re.sub(r"\\cdot10\^\{?(-?\d+)\}?", r"e\1", c) for c in cells]
+        cells = [re.sub(r"^10\^\{(-?\d+)\}$", r"1e\1", c) for c in cells]
+        known = {"1/D": 1 / D, "1/d": 1 / LATENTS}
+        rows[name] = [known.get(c) or float(c) for c in cells]
+    return rows
 
 
 # --- collapse ----------------------------------------------------------------
