@@ -332,8 +332,8 @@ def random_mask(shape, device, schedule="cosine"):
     share = {"cosine": torch.cos(pi * r / 2), "linear": 1 - r}
     share["square"] = 1 - r**2
     count = (share[schedule] * shape[1]).ceil().clamp(min=1)
-    dice = torch.rand(shape, device=device)
-    ranks = dice.argsort(dim=1).argsort(dim=1)
+    lot = torch.rand(shape, device=device)
+    ranks = lot.argsort(dim=1).argsort(dim=1)
     return ranks < count[:, None]
 
 
