@@ -29,13 +29,13 @@ def simulated(steps, start, seed=1):
     random, kept, hidden = np.random.default_rng(seed), 0, UNKNOWN
     for t, count in enumerate(revealed(COSINE, UNKNOWN, steps), 1):
         rare = random.random((PICTURES, hidden)) < RARE
-        noise = random.gumbel(size=rare.shape)
+        noise = -np.log(-np.log(random.random(rare.shape).clip(1e-9, 1 - 1e-9)))
         score = np.log(np.where(rare, RARE, 1 - RARE)) + start * (1 - t / steps) * noise
         score += 1e-9 * noise  # the last step has no other noise: ties by lot
         surest = np.argsort(-score, axis=1)[:, :count]
         kept += np.take_along_axis(rare, surest, axis=1).sum()
         hidden -= count
-    return kept / (PICTURES * UNKNOWN)
+    return round(kept / (PICTURES * UNKNOWN), 4)
 
 
 def draw():
