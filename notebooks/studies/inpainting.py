@@ -197,8 +197,7 @@ def photographs(*seeds, data="photographs"):
     learned, tried = sets(data)
     stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
     for seed in [int(seed) for seed in seeds] or (0, 1, 2):
-        rows = kept(PHOTOGRAPHS, ())
-        rows = [r for r in rows if (r["data"], r["seed"]) != (data, str(seed))]
+        rows = []
         start = time.perf_counter()
         model = learn(learned, seed)
         seconds = round(time.perf_counter() - start)
@@ -217,6 +216,8 @@ def photographs(*seeds, data="photographs"):
                 found = {key: round(value, 4) for key, value in (whole | found).items()}
                 rows.append(run | {"n": len(x)} | found | {"seconds": seconds} | stamp)
                 print(rows[-1], flush=True)
+        stored = kept(PHOTOGRAPHS, ())
+        rows += [r for r in stored if (r["data"], r["seed"]) != (data, str(seed))]
         rows.sort(key=lambda row: (row["data"] == "cats", int(row["seed"])))
         with open(PHOTOGRAPHS, "w", newline="", encoding="utf-8") as out:
             writer = csv.DictWriter(out, rows[0].keys())
