@@ -214,6 +214,31 @@ def test_claims_are_compared_by_ci(stem):
             assert "# NBVAL_CHECK_OUTPUT" in cell.source, f"cell {i} makes a claim that CI does not compare"
 
 
+ALT = ("diffusion", "inpainting")  # labs whose figures have an alternative text on the page
+
+
+def silent(notebook):
+    """The first lines of cells whose stored pictures have no alternative text of a sentence or more."""
+    said = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
+            text = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            if len(text.split()) < 10 or not text.endswith("."):
+                said.append(cell.source.split("\n")[0])
+    return said
+
+
+@pytest.mark.parametrize("stem", ALT)
+def test_every_figure_says_what_it_shows(stem):
+    notebook = tool.read(stem)
+    assert silent(notebook) == []
+    drawn = [cell for cell in notebook.cells if "image" in cell.metadata.get("mystnb", {})]
+    texts = [cell.metadata["mystnb"]["image"]["alt"] for cell in drawn]
+    assert len(set(texts)) == len(texts) >= 10  # no text serves twice
+    del drawn[0].metadata["mystnb"]["image"]
+    assert silent(notebook) == [drawn[0].source.split("\n")[0]]  # planted
+
+
 def test_no_module_without_a_notebook():
     stored = {path.stem for path in (ROOT / "dlp_utils" / "models").glob("*.py")} - {"__init__"}
     assert stored <= set(STEMS)
