@@ -355,9 +355,10 @@ def step(model, batch):
     """Both losses of uint8 pictures (B, 3, H, W); the lab trains the two in
     turn.
     """
+    # With gradients first: in 16 bits PyTorch 2.6 keeps what it converted.
+    loss = tokenizer_step(model.tokenizer, batch)["loss"]
     with torch.no_grad():
         tokens = model.tokenizer.encode(pixels(batch))
-    loss = tokenizer_step(model.tokenizer, batch)["loss"]
     return loss + token_step(model.transformer, tokens)
 
 # %%
