@@ -69,9 +69,59 @@ def test_wrong_requests_say_what_to_do(arguments, message):
         cats.generated_cats(**arguments)
 
 
-def test_the_registry_knows_the_cats():
-    (entry,) = data.datasets("inpainting")
-    assert "generated" in entry.source and entry.cached() and entry.megabytes == 0
+def test_the_registry_knows_the_cats_and_the_photographs():
+    drawn, photographed = data.datasets("inpainting")
+    assert "generated" in drawn.source and drawn.cached() and drawn.megabytes == 0
+    assert "chelsea" in photographed.source and "public domain" in photographed.license
+
+
+# --- real photographs ----------------------------------------------------------------------------------
+
+
+def test_the_parts_share_no_photograph():
+    names = {part: set(cats.photographs(part)) for part in ("train", "test")}
+    assert len(names["train"]) == 8 and names["test"] == {"chelsea", "rocket", "gravel"}
+    assert not names["train"] & names["test"]
+    digests = [digest for _, _, digest in cats._PHOTOGRAPHS.values()]
+    assert len(set(digests)) == len(digests)  # nor is one in twice under two names
+
+
+def test_every_photograph_is_free():
+    assert {licence for _, licence, _ in cats._PHOTOGRAPHS.values()} == {"CC0", "public domain"}
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_crops_are_cut_from_the_photograph_that_they_name(size):
+    found = cats.crops(9, "test", size)
+    assert len(found) == 9 and found.images.shape == (9, 3, size, size) and found.images.dtype == np.uint8
+    assert found.photographs == ("chelsea", "gravel", "rocket") * 3
+    for image, name in zip(found.images, found.photographs, strict=True):
+        whole = Image.fromarray(cats.photographs("test")[name])
+        scale = 4 * size / min(whole.size)
+        whole = whole.resize([round(side * scale) for side in whole.size], Image.LANCZOS)
+        rows = np.asarray(whole).astype(int)
+        windows = np.lib.stride_tricks.sliding_window_view(rows, (size, size), (0, 1))
+        first = windows[..., 0, 0] == image[:, 0, 0]  # where the corner's color fits
+        places = np.argwhere(first.all(-1))
+        assert any(np.array_equal(windows[y, x], image) for y, x in places)
+
+
+def test_crops_depend_on_seed_part_and_number_alone():
+    few, many = cats.crops(8), cats.crops(40)
+    assert np.array_equal(few.images, many.images[:8])
+    assert not np.array_equal(few.images, cats.crops(8, seed=1).images)
+    assert len({image.tobytes() for image in many.images}) == 40
+
+
+def test_the_astronaut_is_cut_from_beside_her_portrait():
+    assert cats.photographs("train")["astronaut"].shape == (512, 212, 3)
+
+
+def test_a_wrong_part_of_the_photographs_is_told_what_there_is():
+    with pytest.raises(ValueError, match=r"no part 'validation' of the photographs; there are train, test"):
+        cats.photographs("validation")
+    with pytest.raises(ValueError, match=r"n must be a whole number, at least 1, got 0"):
+        cats.crops(0)
 
 
 # --- masks ---------------------------------------------------------------------------------------------

@@ -332,8 +332,8 @@ def random_mask(shape, device, schedule="cosine"):
     share = {"cosine": torch.cos(pi * r / 2), "linear": 1 - r}
     share["square"] = 1 - r**2
     count = (share[schedule] * shape[1]).ceil().clamp(min=1)
-    dice = torch.rand(shape, device=device)
-    ranks = dice.argsort(dim=1).argsort(dim=1)
+    lot = torch.rand(shape, device=device)
+    ranks = lot.argsort(dim=1).argsort(dim=1)
     return ranks < count[:, None]
 
 
@@ -355,9 +355,10 @@ def step(model, batch):
     """Both losses of uint8 pictures (B, 3, H, W); the lab trains the two in
     turn.
     """
+    # With gradients first: in 16 bits PyTorch 2.6 keeps what it converted.
+    loss = tokenizer_step(model.tokenizer, batch)["loss"]
     with torch.no_grad():
         tokens = model.tokenizer.encode(pixels(batch))
-    loss = tokenizer_step(model.tokenizer, batch)["loss"]
     return loss + token_step(model.transformer, tokens)
 
 # %%
