@@ -160,7 +160,9 @@ def segmentation_loss(logits, target, kind="both", weight=None):
     weight: of a foreground pixel in the cross-entropy, 1 if not given.
     """
     if kind not in ("bce", "dice", "pooled", "both"):
-        raise ValueError(f"no loss {kind!r}; there are bce, dice, pooled, both")
+        raise ValueError(
+            f"no loss {kind!r}; there are bce, dice, pooled, both"
+        )
     loss = 0.0
     if kind in ("bce", "both"):
         weight = None if weight is None else torch.as_tensor(weight)
