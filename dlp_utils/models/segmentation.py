@@ -153,7 +153,7 @@ def soft_dice_loss(logits, target, eps=1.0, pooled=False):
     total = p.sum(dim=axes) + target.sum(dim=axes)
     return (1 - (2 * overlap + eps) / (total + eps)).mean()
 
-
+# %%
 def segmentation_loss(logits, target, kind="both", weight=None):
     """kind: "bce", "dice", "pooled" (Dice of a batch), "both": bce + dice.
 
