@@ -68,7 +68,11 @@ def opened(browser, address):
             pages[name], views[name] = (page, visit), "desktop"
         page, visit = pages[name]
         if views[name] != view:
-            page.set_viewport_size(VIEWS[view]["viewport"])
+            if page.viewport_size != VIEWS[view]["viewport"]:
+                page.set_viewport_size(VIEWS[view]["viewport"])
+                page.wait_for_timeout(
+                    800
+                )  # the theme asks anew what scrolls when a window has been still for a while
             page.emulate_media(color_scheme=VIEWS[view]["color_scheme"])
             page.evaluate(
                 "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
