@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from dlp_utils import data
-from dlp_utils.data import cats
+from dlp_utils.data import _photographs, cats
 
 # --- generated cats ------------------------------------------------------------------------------------
 
@@ -82,12 +82,13 @@ def test_the_parts_share_no_photograph():
     names = {part: set(cats.photographs(part)) for part in ("train", "test")}
     assert len(names["train"]) == 8 and names["test"] == {"chelsea", "rocket", "gravel"}
     assert not names["train"] & names["test"]
-    digests = [digest for _, _, digest in cats._PHOTOGRAPHS.values()]
+    digests = [digest for _, _, digest in _photographs.FILES.values()]
     assert len(set(digests)) == len(digests)  # nor is one in twice under two names
 
 
 def test_every_photograph_is_free():
-    assert {licence for _, licence, _ in cats._PHOTOGRAPHS.values()} == {"CC0", "public domain"}
+    names = [name for part in ("train", "test") for name in cats.photographs(part)]
+    assert {_photographs.FILES[name][0] for name in names} == {"CC0", "public-domain"}
 
 
 @pytest.mark.parametrize("size", [32, 64])

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from dlp_utils import data
-from dlp_utils.data import _pets, fetch, segmentation, textures
+from dlp_utils.data import _pets, _photographs, fetch, segmentation
 
 # --- real nuclei ---------------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ def test_parts_share_neither_animals_nor_photographs(backgrounds):
     assert not (shapes[0] & shapes[1]) and not (shapes[0] & shapes[2]) and not (shapes[1] & shapes[2])
     names = [name for part in segmentation.PARTS for name in segmentation._BEHIND[part]]
     assert len(set(names)) == len(names) and "chelsea" not in names  # a cat is no background
-    pictures = {textures.photograph(name).tobytes() for name in names}
+    pictures = {_photographs.loaded()[name].tobytes() for name in names}
     assert len(pictures) == len(names)  # no photograph under two names
 
 
@@ -95,7 +95,7 @@ def test_pets_need_no_download_where_scikit_image_is_installed(tmp_path, monkeyp
         fetch.no_downloads(),
         pytest.raises(fetch.OfflineError, match=r"astronaut.png \(from package scikit-image"),
     ):
-        textures._photographs.cache_clear()
+        _photographs.loaded.cache_clear()
         segmentation.generated_pets(2)
     assert not pets.cached()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from . import Dataset, _pictures, fetch
+from . import Dataset, _photographs, _pictures
 
 PARTS = ("train", "validation", "test")
 PATTERNS = ("solid", "tabby", "tuxedo", "patches", "points")
@@ -301,38 +301,10 @@ def _draw(draws, size):
 
 # --- real photographs ----------------------------------------------------------------------------------
 
-# Inside scikit-image's wheel; their owners gave them to everybody, as the docstrings of `skimage.data` say: CC0 or
-# public domain. Each photograph serves in one part only.
-_PHOTOGRAPHS = {  # name: (part, licence, sha256)
-    "coffee.png": ("train", "CC0", "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
-    "grass.png": ("train", "CC0", "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89"),
-    "hubble_deep_field.jpg": (
-        "train",
-        "public domain",
-        "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4",
-    ),
-    "astronaut.png": (
-        "train",
-        "public domain",
-        "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
-    ),
-    "brick.png": ("train", "CC0", "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf"),
-    "retina.jpg": ("train", "CC0", "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6"),
-    "camera.png": ("train", "CC0", "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a"),
-    "clock_motion.png": (
-        "train",
-        "public domain",
-        "f029226b28b642e80113d86622e9b215ee067a0966feaf5e60604a1e05733955",
-    ),
-    "chelsea.png": ("test", "CC0", "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
-    "rocket.jpg": (
-        "test",
-        "public domain",
-        "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
-    ),
-    "gravel.png": ("test", "CC0", "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12"),
+_SHOWN = {  # each photograph serves in one part only; all are CC0 or in the public domain
+    "train": ("coffee", "grass", "hubble", "astronaut", "brick", "retina", "camera", "clock"),
+    "test": ("chelsea", "rocket", "gravel"),
 }
-_COLUMNS = {"astronaut.png": (300, 512)}  # the model of a shuttle and the helmet, without the portrait
 
 
 @dataclass(frozen=True)
@@ -349,15 +321,9 @@ class Crops:
 
 def photographs(part):
     """Return {name: uint8 (H, W, 3)}, the real photographs of a part, "train" (8) or "test" (3, one shows a cat)."""
-    if part not in ("train", "test"):
-        raise ValueError(f"no part {part!r} of the photographs; there are train, test.")
-    paths = _fetch_photographs()
-    found = {}
-    for name, (of, _, _) in _PHOTOGRAPHS.items():
-        if of == part:
-            picture = np.asarray(Image.open(paths[f"skimage/data/{name}"]).convert("RGB"))
-            found[name.split(".")[0]] = picture[:, slice(*_COLUMNS.get(name, (None,)))]
-    return found
+    if part not in _SHOWN:
+        raise ValueError(f"no part {part!r} of the photographs; there are {', '.join(_SHOWN)}.")
+    return {name: _photographs.without_portrait(name) for name in _SHOWN[part]}
 
 
 def crops(n, part="train", size=64, seed=0):
@@ -381,11 +347,6 @@ def crops(n, part="train", size=64, seed=0):
         images.append(reduced[name][top : top + size, left : left + size].transpose(2, 0, 1))
         chosen.append(name)
     return Crops(np.ascontiguousarray(np.stack(images)), tuple(chosen))
-
-
-def _fetch_photographs():
-    members = {f"skimage/data/{name}": digest for name, (_, _, digest) in _PHOTOGRAPHS.items()}
-    return fetch.from_package("scikit-image", "0.26.0", members=members)
 
 
 # --- the lab's folder ----------------------------------------------------------------------------------
@@ -433,13 +394,5 @@ def _found(path, name):
 
 DATASETS = (
     Dataset("generated cats", "inpainting", "CC0-1.0", "dlp_utils.data.cats.generated_cats (generated)"),
-    Dataset(
-        "photographs to cut",
-        "inpainting",
-        "CC0-1.0 or public domain, each",
-        "package scikit-image 0.26.0: " + ", ".join(name.split(".")[0] for name in _PHOTOGRAPHS),
-        "van der Walt et al. (2014), PeerJ 2, e453",
-        13.7,
-        _fetch_photographs,
-    ),
+    _photographs.entry("photographs to cut", "inpainting", sum(_SHOWN.values(), ())),
 )

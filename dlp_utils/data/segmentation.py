@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..device import profile
-from . import Dataset, _pets, _pictures, fetch, textures
+from . import Dataset, _pets, _photographs, _pictures, fetch
 
 PARTS = ("train", "validation", "test")
 LAB_SIZES = {"train": 3312, "validation": 368, "test": 3669}  # of the original
@@ -63,14 +63,13 @@ def _fetch_nuclei():
 
 # --- generated pets ------------------------------------------------------------------------------------
 
-# Which of the photographs of `textures` lie behind the animals. Each serves in one part only, so a test background
+# Which of the photographs lie behind the animals. Each serves in one part only, so a test background
 # is none that a network has seen. The cat among them is left out: it would be an animal in the background.
 _BEHIND = {
     "train": ("astronaut", "coffee", "grass", "hubble"),
     "validation": ("brick", "retina"),
     "test": ("camera", "china", "coins", "flower", "gravel", "ihc", "moon", "rocket"),
 }
-_COLUMNS = {"astronaut": (300, 512)}  # the model of a shuttle and the helmet, without the portrait
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def generated_pets(n, part="train", size=64, seed=0, behind=None):
 
 def photographs(part):
     """Return {name: uint8 (H, W, 3)}, the photographs that lie behind the generated pets of a part."""
-    return {name: textures.photograph(name)[:, slice(*_COLUMNS.get(name, (None,)))] for name in _BEHIND[part]}
+    return {name: _photographs.without_portrait(name) for name in _BEHIND[part]}
 
 
 def foreground(trimap):
@@ -279,21 +278,13 @@ DATASETS = (
         3.1,
         _fetch_nuclei,
     ),
-    Dataset(
-        "photographs behind the generated pets",
-        "segmentation",
-        "each photograph its own: CC0-1.0, public domain, CC BY 2.0 (china, flower), as its package says",
-        "packages scikit-image 0.26.0 and scikit-learn 1.9.1: " + ", ".join(sum(_BEHIND.values(), ())),
-        "van der Walt et al. (2014), PeerJ 2, e453; china: D. Buechele, flower: vultilion, both on Flickr",
-        22.7,
-        textures._fetch_photographs,
-    ),
+    _photographs.entry("photographs behind the generated pets", "segmentation", sum(_BEHIND.values(), ())),
     Dataset(
         "generated pets",
         "segmentation",
         "CC0-1.0; what lies behind an animal is under its photograph's licence",
         "dlp_utils.data.segmentation.generated_pets (generated)",
         megabytes=22.7,
-        fetch=textures._fetch_photographs,  # without them none can be drawn
+        fetch=_photographs.fetch_all,  # without them none can be drawn
     ),
 )
