@@ -1,7 +1,10 @@
 """Rows of the studies: sweeps too long for a notebook, run once and stored as CSV (see CONTRIBUTING.md)."""
 
+import contextlib
 import csv
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -29,6 +32,8 @@ def study(name):
 def sweep(name, runs, measure, digits=5):
     """Measure the runs that the stored study `name` lacks; each row is kept at once, so a cut-off sweep goes on.
 
+    A run during which Ctrl-C came is no row, though `fit` hands back what it has trained by then.
+
     runs: dicts of settings, all with the same keys; the table has their order, and rows of other settings go.
     measure: called with a run's settings, returns a dict of what was found, of which floats keep `digits` digits after
     the point. A row also holds seconds, machine and date. Delete the CSV to measure everything again. ValueError where
@@ -48,11 +53,34 @@ def sweep(name, runs, measure, digits=5):
         if key in rows:
             continue
         start = time.perf_counter()
-        found = {k: round(v, digits) if isinstance(v, float) else v for k, v in measure(**run).items()}
+        with _not_swallowed():
+            found = measure(**run)
+        found = {k: round(v, digits) if isinstance(v, float) else v for k, v in found.items()}
         found["seconds"] = round(time.perf_counter() - start, 2)
         rows[key] = run | found | {"machine": machine(), "date": time.strftime("%Y-%m-%d")}
         print(*[f"{k} {v}" for k, v in (run | found).items()], sep=", ", flush=True)
         _write(file, [rows[key] for key in keys if key in rows])
+
+
+@contextlib.contextmanager
+def _not_swallowed():
+    """Raise KeyboardInterrupt at the end where Ctrl-C came and somebody inside, such as `fit`, caught it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals go to the main thread
+        return
+    came = []
+
+    def note(signum, frame):
+        came.append(signum)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _write(file, rows):

@@ -1,11 +1,13 @@
 """Stored studies: found in a checkout and in an installed package, and a wrong name is told what there is."""
 
+import signal
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 
 import dlp_utils as dlp
 from dlp_utils import studies
@@ -85,6 +87,23 @@ def test_a_sweep_that_was_cut_off_goes_on(folder):
     assert rows.kind.tolist() == ["a, b", "a, b", "c", "c"] and rows.seed.tolist() == [0, 1, 0, 1]
     assert rows.score.tolist() == [0.33333, 1.33333, 0.333, 1.333]
     assert not list(folder.glob("*.part"))
+
+
+def test_half_a_training_is_no_row(folder):
+    """`fit` catches Ctrl-C and returns what it has."""
+
+    def step(model, batch):
+        if batch == 2:
+            signal.raise_signal(signal.SIGINT)
+        return model.weight.sum()
+
+    def measure(kind, seed):
+        history = dlp.fit(torch.nn.Linear(2, 1), step, range(5), epochs=1, lr=0.1, progress=False)
+        return {"steps": len(history.losses)}
+
+    with pytest.raises(KeyboardInterrupt):
+        studies.sweep("t", RUNS, measure)
+    assert not list(folder.iterdir()) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_sweep_keeps_the_order_of_its_runs_and_drops_others(folder):

@@ -91,9 +91,7 @@ def ablate(group, seed, n, epochs, loss, lr, elastic, up, skips, **_):
     )
     torch.manual_seed(seed)
     model = lab.UNet(WIDTH, up=up, skips=skips)
-    how = {"seed": seed, "epochs": epochs, "loss": loss, "lr": lr}
-    if lab.train(model, pairs, **how).interrupted:
-        raise KeyboardInterrupt
+    lab.train(model, pairs, seed=seed, epochs=epochs, loss=loss, lr=lr)
     found = {"validation": scores(model, pairs_of("validation", 150)).mean().item()}
     test = group == "question"  # a choice may not look at it
     return found | {
@@ -122,8 +120,6 @@ def whole(network, epochs, seed, n):
     model = lab.build(lab.CONFIGS["cpu"], network)
     train = pairs_of("train", n, lab.augmentation(0.0))
     history = lab.train(model, train, epochs, seed=seed)
-    if history.interrupted:
-        raise KeyboardInterrupt  # half a training is no row
     test = scores(model, pairs_of("test", 300))
     behind = np.array(pets("test", 300).photographs)
     found = {
