@@ -8,17 +8,14 @@ that sees the previous frame; and teacher forcing to the end. The lab runs one r
 `_past`, in the calm world: the network of the lab and the one whose decoder
 does not see the previous frame, with the same steps, cameras and clips.
 
-Name a table, runs or seeds to do these alone, as in `… annealing none --seeds 2 3`: rows
-are replaced one by one as they are ready, and all others stay as they are stored. `film`
-draws the film of 60 frames that opens page and lab, from the shipped weights.
+Name a table to do it alone; runs that are stored are not done again. `film` draws the film
+of 60 frames that opens page and lab, from the shipped weights.
 """
 
-import argparse
-import csv
-import datetime
 import io
-import time
+import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -41,52 +38,50 @@ ANNEALING = {  # name: (beta by the share of the training, changes of the config
     "seeing": (lab.annealed(cycles=0), {"seeing": True}),
     "forced": (lab.annealed(cycles=0), {}),  # teacher forcing to the end
 }
-PAST = {"with": (None, {}), "without": (None, {"past": False})}
-TABLES = {  # name: (column, runs, world, cameras, steps, seeds, frames of a film)
-    "annealing": ("schedule", ANNEALING, DRIFT, (20, 200), 500, range(5), 41),
-    "past": ("past", PAST, CALM, (20, 200), 500, range(3), 61),
-}
+SEEDS = dict.fromkeys(("none", "monotonic", "cyclical"), range(5))  # others: two
+PAST = {"with": {}, "without": {"past": False}}
+STEPS, AZIMUTHS = 500, (20, 200)
 
 
-def store(file, column, runs, rows):
-    """Write the rows in the order of the runs and of the seeds."""
-    order = list(runs)
-    rows = sorted(rows, key=lambda r: (order.index(r[column]), int(r["seed"])))
-    with open(file, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+@cache
+def clips(part, world):
+    cameras = AZIMUTHS if part == "train" else HELD_OUT
+    return motion.render_all(motion.load_clips(), part, cameras, world, looks=LOOKS)
 
 
-def sweep(table, chosen=(), seeds=()):
-    column, runs, world, azimuths, steps, all_seeds, length = TABLES[table]
-    file = Path(__file__).with_name(f"video_generation_{table}.csv")
-    clips = motion.load_clips()
-    training, validation = (
-        motion.render_all(clips, part, cameras, world, looks=LOOKS)
-        for part, cameras in (("train", azimuths), ("validation", HELD_OUT))
+def measured(world, length, seed, steps, changes, beta=None, ratio=None):
+    config = replace(lab.CONFIGS["cpu"], **changes)
+    model, _ = lab.train_cvae(
+        config, clips("train", world), steps, beta, ratio, seed=seed
     )
-    stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-    for name in chosen or runs:
-        beta, changes = runs[name]
-        for seed in seeds or all_seeds:
-            start = time.perf_counter()
-            config = replace(lab.CONFIGS["cpu"], **changes)
-            ratio = (lambda done: 1.0) if name == "forced" else None
-            model, _ = lab.train_cvae(config, training, steps, beta, ratio, seed=seed)
-            found = lab.measure(model, validation, length)
-            del found["copy"]  # the same in every row
-            row = {column: name, "seed": seed, "steps": steps}
-            row |= {key: round(value, 4) for key, value in found.items()}
-            row |= {"seconds": round(time.perf_counter() - start, 1)} | stamp
-            print(*row.values(), flush=True)
-            stored = []
-            if file.exists():
-                with open(file, newline="", encoding="utf-8") as stream:
-                    stored = list(csv.DictReader(stream))
-            same = (name, str(seed))
-            stored = [r for r in stored if (r[column], r["seed"]) != same]
-            store(file, column, runs, [*stored, row])
+    found = lab.measure(model, clips("validation", world), length)
+    return {key: value for key, value in found.items() if key != "copy"}
+
+
+def annealing(schedule, seed, steps):
+    beta, changes = ANNEALING[schedule]
+    ratio = (lambda done: 1.0) if schedule == "forced" else None
+    return measured(DRIFT, 41, seed, steps, changes, beta, ratio)
+
+
+def past(past, seed, steps):
+    return measured(CALM, 61, seed, steps, PAST[past])
+
+
+TABLES = {  # name: (runs, how to measure one)
+    "annealing": (
+        [
+            {"schedule": name, "seed": seed, "steps": STEPS}
+            for name in ANNEALING
+            for seed in SEEDS.get(name, range(2))
+        ],
+        annealing,
+    ),
+    "past": (
+        [{"past": n, "seed": s, "steps": STEPS} for n in PAST for s in range(3)],
+        past,
+    ),
+}
 
 
 BOOK = Path(__file__).parents[2] / "book"
@@ -134,10 +129,8 @@ def film(scale=3, gap=6):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("table", nargs="?", choices=[*TABLES, "film"])
-    parser.add_argument("runs", nargs="*")
-    parser.add_argument("--seeds", nargs="*", type=int, default=())
-    asked = parser.parse_args()
-    for table in [asked.table] if asked.table else [*TABLES, "film"]:
-        film() if table == "film" else sweep(table, asked.runs, asked.seeds)
+    for table in sys.argv[1:] or (*TABLES, "film"):
+        if table == "film":
+            film()
+        else:
+            dlp.studies.sweep(f"video_generation_{table}", *TABLES[table], digits=4)
