@@ -194,7 +194,7 @@ def sharpen(p, temperature=1.0, top_k=None, top_p=None):
     order = np.argsort(-p, kind="stable")
     keep = len(p) if top_k is None else top_k
     if top_p is not None:  # the one that reaches top_p belongs to them
-        keep = min(keep, np.searchsorted(p[order].cumsum(), top_p) + 1)
+        keep = min(keep, np.searchsorted(p[order].cumsum(), top_p - 1e-9) + 1)
     p[order[max(keep, 1) :]] = 0
     return p / p.sum()
 
