@@ -177,7 +177,7 @@ def test_figures_have_numbers_and_words(stem):
     tool.describe(fresh)
     assert stored == fresh, f"a figure has no words, or not these: python tools/notebooks.py stamp {stem}"
     for i, cell in enumerate(stored.cells):
-        if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
+        if tool.shows(cell) == "plot":
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt.split()) >= 2, (
                 f"the figure of cell {i} says only {alt!r}: give it a title or a caption"
@@ -204,67 +204,55 @@ NUMBERED = ("eeg_classification", "segmentation", "video_generation")  # every f
 DESCRIBED = (*NUMBERED, "diffusion", "inpainting")  # every plot has a sentence that a person wrote
 
 
-def figure_problems(notebook):
-    """Figures without alternative text, or without a caption `*Figure 3. …*` before the next figure.
-
-    A plot's text stands in its cell's metadata, `mystnb`, `image`, `alt`, where the page takes it from. A player
-    of frames carries its own.
-    """
-    said, number, waits = [], 0, None
-    for i, cell in enumerate(notebook["cells"]):
-        text = "".join(cell["source"])
-        if cell["cell_type"] == "markdown":
-            if number and text.startswith(f"*Figure {number}. "):
-                waits = None
-            continue
-        shown = [output.get("data", {}) for output in cell["outputs"]]
-        pages = ["".join(data.get("text/html", "")) for data in shown]
-        plot, player = any("image/png" in data for data in shown), [p for p in pages if "<img" in p]
-        if not plot and not player:
-            continue
-        alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
-        if plot and len(alt.split()) < 12:
+def figure_problems(notebook, captions=True):
+    """Plots without a sentence, players without words of their own, and figures without the next numbered caption."""
+    said, number = [], 0
+    for i, cell in enumerate(notebook.cells):
+        what, number = tool.shows(cell), number + bool(tool.shows(cell))
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        pages = ["".join(output.get("data", {}).get("text/html", "")) for output in cell.get("outputs", [])]
+        if what == "plot" and (len(alt.split()) < 10 or not alt.endswith(".")):
             said.append(f"the figure of cell {i} has no alternative text: what does it show?")
-        if player and not re.search(r'<img [^>]*alt="[^"]{12,}"', player[0]):
+        if what == "player" and not re.search(r'<img [^>]*alt="[^"]{12,}"', "".join(pages)):
             said.append(f"the player of cell {i} has no alternative text: give `draw` a docstring")
-        said += [waits] if waits else []
-        number += 1
-        waits = f"the figure of cell {i} has no caption that begins `*Figure {number}. `"
-    return said + ([waits] if waits else [])
+        below, _ = tool.caption(notebook.cells, i) if what else (None, None)
+        if what and captions and not (below and below.source.startswith(f"*Figure {number}. ")):
+            said.append(f"the figure of cell {i} has no caption that begins `*Figure {number}. `")
+    return said
 
 
 @pytest.mark.parametrize("stem", DESCRIBED)
-def test_figures_have_numbers_and_alternative_text(stem):
+def test_plots_have_sentences_that_a_person_wrote(stem):
     notebook = tool.read(stem)
-    said = [each for each in figure_problems(notebook) if stem in NUMBERED or "caption" not in each]
-    assert said == []
-    metadata = [cell.metadata.get("mystnb", {}).get("image") for cell in notebook.cells]
-    texts = [image["alt"] for image in metadata if image]
+    assert figure_problems(notebook, captions=stem in NUMBERED) == []
+    texts = [cell.metadata.get("mystnb", {}).get("image", {}).get("alt") for cell in notebook.cells]
+    texts = [text for text in texts if text]
     assert len(set(texts)) == len(texts) >= 10  # no text serves twice
-    assert all(text.endswith(".") for text in texts)  # so the tool leaves it
 
 
 def test_figures_without_either_are_found():
     alt = {"mystnb": {"image": {"alt": "Two curves over time, one rises, and the other one falls below it."}}}
 
     def lab(*parts):
-        cells = []
-        for part in parts:
-            code = isinstance(part, dict)
-            cells.append({"cell_type": "code" if code else "markdown", "source": "" if code else part})
-            if code:
-                cells[-1] |= {"metadata": part, "outputs": [{"data": {"image/png": "x"}}]}
-        return {"cells": cells}
+        new, plot = nbformat.v4, nbformat.v4.new_output("display_data", {"image/png": "x"})
+        return new.new_notebook(
+            cells=[
+                new.new_markdown_cell(part)
+                if isinstance(part, str)
+                else new.new_code_cell("draw()", metadata=part, outputs=[plot])
+                for part in parts
+            ]
+        )
 
     good = lab(alt, "*Figure 1. Real.*", "text", alt, {}, "*Figure 2. Generated.*")
-    del good["cells"][4]["outputs"][0]["data"]["image/png"]  # a cell that shows nothing
+    good.cells[4].outputs = []  # a cell that shows nothing
     assert figure_problems(good) == []
     assert "cell 0 has no alternative text" in figure_problems(lab({}, "*Figure 1. Real.*"))[0]
     assert "begins `*Figure 2. `" in figure_problems(lab(alt, "*Figure 1. A.*", alt, "*Figure 1. B.*"))[0]
     assert "begins `*Figure 1. `" in figure_problems(lab(alt, alt, "*Figure 2. B.*"))[0]
-    page = {"data": {"text/html": '<img src="x" alt="">'}}
+    assert figure_problems(lab(alt, alt, "*Figure 2. B.*"), captions=False) == []
     planted = lab(alt, "*Figure 1. A.*")
-    planted["cells"][0]["outputs"] = [page]
+    planted.cells[0].outputs = [nbformat.v4.new_output("display_data", {"text/html": '<img src="x" alt="">'})]
     assert "player of cell 0" in figure_problems(planted)[0]
 
 
@@ -422,9 +410,9 @@ def test_names_that_a_cell_uses_are_those_outside_of_functions():
     source = "%pip x\na = [b for b in c]\ndef d(e): return f(e)\nclass g(h): i = j\nexport = lambda k: k + m"
     assert used_names(source) - {"pip"} == {*"acdfghjm", "export"}
     nested = "x = [a + b for a in c if a in [d for d in a]]\ny = {k: v for k, v in z(lambda q: q + w)}"
-    assert used_names(nested) == {
-        *"xbcyzw"
-    }  # from Python 3.12 on, too, where their variables stand in the cell's table
+    assert used_names(nested) == set(
+        "xbcyzw"
+    )  # from Python 3.12 on, too: there they stand in the cell's table
 
 
 def test_stale_title_and_setup_are_found():

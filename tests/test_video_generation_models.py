@@ -1,5 +1,7 @@
 """The models of the lab video_generation: what each part sees, the loss of a clip, the schedules, the shipped weights."""
 
+import json
+import re
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 from torch.distributions import Normal, kl_divergence
 
+from dlp_utils import interact
 from dlp_utils.data import motion
 from dlp_utils.models import video_generation as lab
 
@@ -180,6 +183,16 @@ def test_the_film_of_page_and_lab_is_what_the_shipped_weights_paint():
         shown = (row[..., 1:192:3], row[..., 199:390:3], row[..., 397::3])
         for found, true in zip(shown, (x[t + 1], c[t + 1], painted[t]), strict=True):
             assert lab.psnr(found, true) > 41, f"frame {t + 1} of the film is out of date"
+
+
+def test_the_players_frame_of_the_page_is_that_of_all_players():
+    """The page holds a finished player; a change of `dlp.animate` shows here, and `make study` draws it anew."""
+    stored = (Path(__file__).parents[1] / "book" / "figures" / "video_film.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r"const \{title, axes, frames, interval, loop\} = (.*);\n", stored)[1])
+    first = re.search(r'<img src="([^"]+)" width="(\d+)" height="(\d+)"', stored)
+    size, axes = (int(first[2]), int(first[3])), {"frame": list(range(1, 61))}
+    frames, title = [first[1], *data["frames"]], data["title"]
+    assert stored == interact._page(frames, size, axes, title, interval=50) + "\n"
 
 
 def test_a_cut_longer_than_its_video_is_refused():
