@@ -3,8 +3,7 @@
 The shipped networks fill the holes of the lab's first 150 test cats (generated): three
 schedules, 1 to 16 steps, three temperatures of the confidence, five seeds. One row a
 run in `_decoding.csv` beside this file: the FID-like score against 2000 validation
-cats, and the PSNR in the holes. The lab plots it and runs one row again. `decoding 3 4`
-does these seeds alone and keeps all other rows.
+cats, and the PSNR in the holes. The lab plots it and runs one row again.
 
 `_nothing.csv`: 150 cats painted from nothing, and 150 missing halves, in one step and in
 eight, without noise and with it, five seeds.
@@ -13,16 +12,16 @@ eight, without noise and with it, five seeds.
 64 × 64 crops of eight real photographs, and, for comparison, on as many generated cats;
 three seeds. They fill holes in crops of the photographs they have seen, in crops of three
 others, and in new cats, beside two fills that learn nothing. One row for each run, what
-it fills and the kind of hole. `photographs 0` does this seed alone, `drawn 0` that of the
-cats; all other rows are kept. Seed 0 also draws the page's sheet of pictures.
+it fills and the kind of hole.
+
+Name sweeps to do them alone: what is stored is not done again. `sheet` trains seed 0 and
+draws the page's sheet of pictures.
 """
 
-import csv
 import dataclasses
-import datetime
 import itertools
 import sys
-import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +37,6 @@ from dlp_utils.models import inpainting as lab
 
 SEEDS, STEPS = (0, 1, 2, 3, 4), (1, 2, 4, 8, 16)
 SCHEDULES, TEMPERATURES = ("cosine", "linear", "square"), (0.0, 1.0, 4.5)
-FILE = Path(__file__).with_name("inpainting_decoding.csv")
 TEST, REFERENCE = 150, 2000
 
 
@@ -47,73 +45,60 @@ def seen_by(features, pictures):
     return torch.cat([features(part) for part in pictures.split(500)]).double().numpy()
 
 
-def kept(file, done):
-    """The stored rows of all seeds but those that are done now."""
-    if not file.exists():
-        return []
-    with open(file, encoding="utf-8") as stored:
-        return [row for row in csv.DictReader(stored) if int(row["seed"]) not in done]
+@cache
+def shipped():
+    """Networks, features, test pictures, and what the features see in the reference."""
+    model, features = lab.load_shipped("cpu")
+    x = lab.pixels(cats.generated_cats(TEST, "test").images)
+    others = lab.pixels(cats.generated_cats(REFERENCE, "validation").images)
+    return model, features, x, seen_by(features, others)
 
 
-def decoding(*seeds):
+def scores(missing, **how):
+    """FID-like score of the test pictures, filled, and their PSNR in the hole."""
+    model, features, x, reference = shipped()
+    pictures, _ = lab.inpaint(model, x, missing, **how)
+    score = lab.frechet_distance(reference, seen_by(features, pictures))
+    return {"frechet": score, "psnr": lab.psnr(pictures, x, missing).mean().item()}
+
+
+DECODING = [
+    {"seed": seed, "steps": steps, "schedule": schedule, "temperature": heat}
+    for seed, steps, schedule, heat in itertools.product(
+        SEEDS, STEPS, SCHEDULES, TEMPERATURES
+    )
+]
+
+
+def decoding(**how):
     """Schedules, steps, temperatures."""
-    done = [int(seed) for seed in seeds] or SEEDS
-    model, features = lab.load_shipped("cpu")
-    x = lab.pixels(cats.generated_cats(TEST, "test").images)
-    missing = torch.as_tensor(cats.masks(TEST, "mixed"))
-    others = cats.generated_cats(REFERENCE, "validation").images
-    reference = seen_by(features, lab.pixels(others))
-    stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-    rows = kept(FILE, done)
-    names = ("seed", "steps", "schedule", "temperature")
-    for run in itertools.product(done, STEPS, SCHEDULES, TEMPERATURES):
-        start, how = time.perf_counter(), dict(zip(names, run, strict=True))
-        filled, _ = lab.inpaint(model, x, missing, **how)
-        score = lab.frechet_distance(reference, seen_by(features, filled))
-        found = {"frechet": score, "psnr": lab.psnr(filled, x, missing).mean().item()}
-        found = {name: round(value, 5) for name, value in found.items()}
-        found["seconds"] = round(time.perf_counter() - start, 2)
-        rows.append(how | found | stamp)
-        print(rows[-1], flush=True)
-        with open(FILE, "w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+    return scores(torch.as_tensor(cats.masks(TEST, "mixed")), **how)
 
 
-@torch.no_grad()
-def nothing(*seeds):
+NOTHING = [
+    {"task": task, "steps": steps, "temperature": heat, "seed": seed}
+    for task, hot in (("nothing", 9.0), ("half", 4.5))
+    for steps, heat in ((1, 0.0), (8, 0.0), (8, hot))
+    for seed in SEEDS
+]
+
+
+def nothing(task, **how):
     """From nothing, and from half: one step against eight."""
-    done = [int(seed) for seed in seeds] or SEEDS
-    file = FILE.with_name("inpainting_nothing.csv")
-    model, features = lab.load_shipped("cpu")
-    x = lab.pixels(cats.generated_cats(TEST, "test").images)
-    others = cats.generated_cats(REFERENCE, "validation").images
-    reference = seen_by(features, lab.pixels(others))
-    stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-    rows = kept(file, done)
-    for task, hot in (("nothing", 9.0), ("half", 4.5)):
-        missing = torch.as_tensor(cats.masks(TEST, "half"))
-        if task == "nothing":
-            missing = torch.ones_like(missing)
-        for (steps, heat), seed in itertools.product(
-            ((1, 0.0), (8, 0.0), (8, hot)), done
-        ):
-            how = {"steps": steps, "temperature": heat, "seed": seed}
-            filled, _ = lab.inpaint(model, x, missing, **how)
-            score = lab.frechet_distance(reference, seen_by(features, filled))
-            rows.append({"task": task} | how | {"frechet": round(score, 5)} | stamp)
-            print(rows[-1], flush=True)
-    with open(file, "w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    missing = torch.as_tensor(cats.masks(TEST, "half"))
+    missing = torch.ones_like(missing) if task == "nothing" else missing
+    return {"frechet": scores(missing, **how)["frechet"]}
 
 
 SIZE, CROPS, TRIED = 64, 4000, 30  # side; pictures to train on; to fill, of each
 TOKENIZER, TRANSFORMER = (16, 400), (8, 400)  # batch and steps
-PHOTOGRAPHS = FILE.with_name("inpainting_photographs.csv")
-SHEET = FILE.parents[2] / "book" / "_static" / "figures" / "inpaint_photographs.png"
+SHEET = (
+    Path(__file__).parents[2]
+    / "book"
+    / "_static"
+    / "figures"
+    / "inpaint_photographs.png"
+)
 
 
 def biharmonic(x, missing):
@@ -153,8 +138,10 @@ def token_loss(model, images):
     return lab.masked_token_loss(model.transformer, tokens, masked).item()
 
 
-def learn(images, seed):
+@cache
+def learned(data, seed):
     """Tokenizer, then transformer on its tokens, from scratch: the lab's own functions."""
+    images, _ = sets(data)
     torch.manual_seed(seed)
     model = lab.build(dataclasses.replace(lab.CONFIGS["cpu"], size=SIZE))
     batches = lab.Batches(images, batch=TOKENIZER[0], steps=TOKENIZER[1], seed=seed)
@@ -180,6 +167,7 @@ def fills(model, x, missing, seed):
     }
 
 
+@cache
 def sets(data):
     """What is learned, pictures; and what is filled, {name: pictures}."""
     if data == "cats":
@@ -192,44 +180,32 @@ def sets(data):
     return cats.crops(CROPS, "train", SIZE).images, {"seen": seen} | tried
 
 
-def photographs(*seeds, data="photographs"):
-    """What changes on real data."""
-    learned, tried = sets(data)
-    stamp = {"machine": dlp.machine(), "date": datetime.date.today().isoformat()}
-    for seed in [int(seed) for seed in seeds] or (0, 1, 2):
-        rows = []
-        start = time.perf_counter()
-        model = learn(learned, seed)
-        seconds = round(time.perf_counter() - start)
-        for name, images in tried.items():
-            x = lab.pixels(images)
-            whole = {"reconstruction": lab.psnr(rebuild(model, x), x).mean().item()}
-            whole["codes"] = len(lab.encode_all(model.tokenizer, images).unique())
-            whole["token_loss"] = token_loss(model, images)
-            for kind in cats.MASKS:
-                missing = torch.as_tensor(cats.masks(len(x), kind, SIZE))
-                found, true = {}, edges(x, missing)
-                for fill, picture in fills(model, x, missing, seed).items():
-                    found[fill] = lab.psnr(picture, x, missing).mean().item()
-                    found["edges_" + fill] = edges(picture, missing) / true
-                run = {"data": data, "seed": seed, "filled": name, "kind": kind}
-                found = {key: round(value, 4) for key, value in (whole | found).items()}
-                rows.append(run | {"n": len(x)} | found | {"seconds": seconds} | stamp)
-                print(rows[-1], flush=True)
-        stored = kept(PHOTOGRAPHS, ())
-        rows += [r for r in stored if (r["data"], r["seed"]) != (data, str(seed))]
-        rows.sort(key=lambda row: (row["data"] == "cats", int(row["seed"])))
-        with open(PHOTOGRAPHS, "w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
-        if seed == 0 and data == "photographs":
-            sheet(model, tried)
+FILLED = {"photographs": ("seen", "chelsea", "gravel", "rocket"), "cats": ("new cats",)}
+PHOTOGRAPHS = [
+    {"data": data, "seed": seed, "filled": name, "kind": kind}
+    for data, names in FILLED.items()
+    for seed in range(3)
+    for name in names
+    for kind in cats.MASKS
+]
 
 
-def drawn(*seeds):
-    """The same with generated cats."""
-    photographs(*seeds, data="cats")
+def photographs(data, seed, filled, kind):
+    """What changes on real data. (The first row of a run takes its training's time.)"""
+    model, images = learned(data, seed), sets(data)[1][filled]
+    x = lab.pixels(images)
+    missing = torch.as_tensor(cats.masks(len(x), kind, SIZE))
+    found = {
+        "n": len(x),
+        "reconstruction": lab.psnr(rebuild(model, x), x).mean().item(),
+        "codes": len(lab.encode_all(model.tokenizer, images).unique()),
+        "token_loss": token_loss(model, images),
+    }
+    true = edges(x, missing)
+    for fill, picture in fills(model, x, missing, seed).items():
+        found[fill] = lab.psnr(picture, x, missing).mean().item()
+        found["edges_" + fill] = edges(picture, missing) / true
+    return found
 
 
 @torch.no_grad()
@@ -237,8 +213,9 @@ def rebuild(model, x):
     return model.tokenizer.decode(model.tokenizer.encode(x))
 
 
-def sheet(model, tried):
+def sheet():
     """Draw originals, holes, network and biharmonic, one crop a column."""
+    model, tried = learned("photographs", 0), sets("photographs")[1]
     columns = []
     for name, at in (
         ("seen", 0),
@@ -262,10 +239,16 @@ def sheet(model, tried):
     board.quantize(192, Image.Quantize.FASTOCTREE).save(SHEET, optimize=True)
 
 
-SWEEPS = {"decoding": decoding, "nothing": nothing}
-SWEEPS |= {"photographs": photographs, "drawn": drawn}
+SWEEPS = {  # name: (runs, how to measure one, digits)
+    "decoding": (DECODING, decoding, 5),
+    "nothing": (NOTHING, nothing, 5),
+    "photographs": (PHOTOGRAPHS, photographs, 4),
+}
 
 if __name__ == "__main__":
-    seeds = [word for word in sys.argv[1:] if word not in SWEEPS]
-    for name in [word for word in sys.argv[1:] if word in SWEEPS] or SWEEPS:
-        SWEEPS[name](*seeds)
+    for name in sys.argv[1:] or (*SWEEPS, "sheet"):
+        if name == "sheet":
+            sheet()
+        else:
+            runs, measure, digits = SWEEPS[name]
+            dlp.studies.sweep(f"inpainting_{name}", runs, measure, digits=digits)
