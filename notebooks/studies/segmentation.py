@@ -6,8 +6,8 @@ thing; group "choice" (loss and learning rate) is judged on the validation part,
 same number of steps.
 
 `_networks.csv`: the three networks as the lab trains them, three seeds each, and U-Net
-and ResNet34-U-Net for three times as long, one seed; also the mean Dice over the pets before each
-of the eight test photographs.
+and ResNet34-U-Net for three times as long, one seed; also the mean Dice over the pets
+before each of the eight test photographs.
 
 `_rare.csv`, real nuclei: the gap between nuclei that touch, by loss and steps; trained on
 the left two thirds, where the threshold is chosen, too, and tested on the right third.
