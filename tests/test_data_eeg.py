@@ -439,6 +439,30 @@ def test_2a_that_is_here_asks_no_server(offline_2a, monkeypatch):
     assert eeg.moabb_2a(subjects=[2]) == {(2, "T"): "first", (2, "E"): "second"}
 
 
+def test_original_2a_by_default_on_a_gpu_alone(offline_2a, monkeypatch, tmp_path, capsys):
+    """The lab's one line: a folder at every profile, MOABB at `gpu`, else the simulation, and why."""
+    asked = []
+    monkeypatch.setattr(eeg, "moabb_2a", lambda: asked.append(1) or {"all": "sessions"})
+    monkeypatch.setattr(eeg, "read_folder", lambda path, part: {(1, part): path})
+    monkeypatch.setenv("DLP_PROFILE", "cpu")
+    assert eeg.originals() is None and not asked
+    assert eeg.originals("here") == {(1, "SD_train"): "here", (1, "SD_test"): "here"} and not asked
+    assert eeg.originals(download=True) == {"all": "sessions"} and len(asked) == 1
+    monkeypatch.setenv("DLP_PROFILE", "gpu")
+    assert eeg.originals() == {"all": "sessions"} and len(asked) == 2
+    assert eeg.originals(download=False) is None and len(asked) == 2
+    assert not capsys.readouterr().out
+    for missing in (ImportError("MOABB is not installed."), eeg._no_2a(2)):
+        monkeypatch.setattr(eeg, "moabb_2a", lambda missing=missing: _throw(missing))
+        assert eeg.originals() is None
+        said = capsys.readouterr().out
+        assert said == f"The simulation takes the place of the original. {missing}\n"
+
+
+def _throw(error):
+    raise error
+
+
 def test_2a_whose_download_breaks_off_is_one_sentence(fake_2a):
     import requests
 

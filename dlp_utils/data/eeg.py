@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..device import profile
 from . import Dataset, fetch
 
 LABELS_2A = ("left hand", "right hand", "feet", "tongue")
@@ -410,6 +411,23 @@ def moabb_2a(subjects=range(1, 10), dataset=None):
         for subject in subjects
         for letter, pair in zip("TE", _moabb_days(paradigm, dataset, subject, events), strict=True)
     }
+
+
+def originals(folder=None, download=None):
+    """Return {(subject, "T" or "E"): (x, y)} of the original 2a, or None: then the simulation serves.
+
+    folder: the lab's folder, which is read where it is given. download: whether `moabb_2a` is tried without one; by
+    default at the gpu profile alone. If MOABB or its download is missing that is no error: one printed line says so.
+    """
+    if folder:
+        return read_folder(folder, "SD_train") | read_folder(folder, "SD_test")
+    if not (profile() == "gpu" if download is None else download):
+        return None
+    try:
+        return moabb_2a()
+    except (ImportError, fetch.FetchError) as error:
+        print(f"The simulation takes the place of the original. {error}")
+        return None
 
 
 def _require_2a(subjects):
