@@ -659,22 +659,6 @@ def expected_maximum(k):
     )[0]
 
 
-@verifies("eq-eeg-classification-maximum-bound")
-def test_bound_on_the_expected_maximum():
-    k, rate = sp.symbols("k lambda", positive=True)
-    bound = sp.log(k) / rate + rate / 2
-    best = sp.sqrt(2 * sp.log(k))
-    assert sp.simplify(sp.diff(bound, rate).subs(rate, best)) == 0
-    assert sp.simplify(bound.subs(rate, best) - best) == 0
-    for count in (2, 5, 20, 100, 10_000):
-        assert expected_maximum(count) <= math.sqrt(2 * math.log(count))
-    rng = np.random.default_rng(11)  # dependent Gaussians too
-    Z = np.linalg.cholesky(np.corrcoef(rng.normal(size=(8, 9)))) @ rng.normal(
-        size=(8, 50_000)
-    )
-    assert Z.max(axis=0).mean() < math.sqrt(2 * math.log(8))
-
-
 @verifies("eq-eeg-classification-maximum")
 def test_expected_maximum_of_independent_gaussians():
     rng = np.random.default_rng(12)
@@ -803,25 +787,3 @@ def test_stirlings_series():
     rest = special.gammaln(u) - said
     order = np.polyfit(np.log(u), np.log(rest), 1)[0]
     assert order == pytest.approx(-1, abs=0.01)  # O(1/u), and no better
-
-
-@verifies("eq-eeg-classification-exponential")
-def test_exponential_of_a_maximum():
-    rng = np.random.default_rng(0)
-    for k, lam, together in ((1, 1.0, 0.0), (5, 0.7, 0.0), (20, 1.5, 0.6)):
-        shared = rng.normal(size=(100_000, 1))
-        own = rng.normal(size=(100_000, k))
-        z = math.sqrt(together) * shared + math.sqrt(1 - together) * own
-        largest = z.max(axis=1)
-        left = math.exp(lam * largest.mean())
-        middle = np.exp(lam * largest).mean()
-        right = np.exp(lam * z).mean(axis=0).sum()
-        assert left <= middle <= right * (1 + 1e-12)
-        assert right == pytest.approx(k * math.exp(lam**2 / 2), rel=0.05)
-        if k == 1:  # then the second step is an equality
-            assert middle == pytest.approx(right)
-    # The last sum to the printed value, exactly: one exponential.
-    mean = integrate.quad(
-        lambda z: math.exp(0.7 * z) * stats.norm.pdf(z), -30, 30
-    )[0]
-    assert mean == pytest.approx(math.exp(0.7**2 / 2), rel=1e-9)

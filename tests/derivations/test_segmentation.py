@@ -45,14 +45,14 @@ def test_a_fully_connected_layer_is_a_convolution_that_fits_once():
                 maps[u, v],
                 rtol=1e-12,
             )
-    u, v = 2, 3  # the formula of the page, with its indices from 1
+    u, v = 2, 3  # the formula of the page
     total = b[0] + sum(
-        V[c - 1, a - 1, k - 1] * x[c - 1, u + a - 2, v + k - 2]
-        for c in range(1, C + 1)
-        for a in range(1, h + 1)
-        for k in range(1, w + 1)
+        V[c, a, k] * x[c, u + a, v + k]
+        for c in range(C)
+        for a in range(h)
+        for k in range(w)
     )
-    assert torch.allclose(total, maps[u - 1, v - 1], rtol=1e-12)
+    assert torch.allclose(total, maps[u, v], rtol=1e-12)
 
 
 @verifies("eq-segmentation-coarse")
