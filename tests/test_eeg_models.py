@@ -70,6 +70,19 @@ def test_components_rebuild_a_kernel_of_rank_one():
         assert abs(found @ true) == pytest.approx(np.linalg.norm(true), rel=1e-4)
 
 
+def test_channels_are_scaled_and_flat_ones_named():
+    x = np.random.default_rng(0).normal(size=(6, 3, 50)) * np.array([1e-6, 3.0, 40.0])[:, None]
+    scaled = lab.standardize(x)
+    assert scaled.dtype == np.float32
+    assert scaled.std(axis=(0, 2)) == pytest.approx(np.ones(3), rel=1e-5)
+    assert scaled[2, 1] * x[0, 1, 0] == pytest.approx(
+        x[2, 1] * scaled[0, 1, 0], rel=1e-4
+    )  # one factor a channel
+    x[:, 1] = 7.0
+    with pytest.raises(ValueError, match=r"channels \[1\] are flat all session: drop them"):
+        lab.standardize(x)
+
+
 def test_frozen_layers_do_not_move_even_where_a_validation_looks_on():
     rng = np.random.default_rng(2)
     x, y = rng.normal(3, 2, size=(16, 22, 438)).astype(np.float32), np.arange(16) % 4

@@ -167,10 +167,17 @@ def predict(model, x):
         layer.training = mode
     return torch.cat(logits).argmax(dim=1).cpu().numpy()
 
-
+# %%
 def standardize(x):
-    """Divide each channel of (N, C, T) by its deviation over the session."""
-    return (x / x.std(axis=(0, 2), keepdims=True)).astype(np.float32)
+    """Divide each channel of (N, C, T) by its deviation over the session.
+
+    ValueError for channels that are flat: there is nothing to divide by.
+    """
+    deviation = x.std(axis=(0, 2), keepdims=True)
+    if not deviation.all():
+        flat = np.flatnonzero(deviation == 0).tolist()
+        raise ValueError(f"channels {flat} are flat all session: drop them")
+    return (x / deviation).astype(np.float32)
 
 
 def hold_out(x, y, one_in=4):
