@@ -6,9 +6,9 @@ from _svg import BLUE, GRAY, GREEN, INK, ORANGE, ROOT, Drawing, write
 
 STORED = ROOT / "notebooks" / "studies" / "transformers_chat.csv"
 TALK = (
-    ("user", "My name is Zorblax. I live in Oslo.", "Who am I?"),
+    ("user", "My name is Zorblax.", "Who am I?"),
     ("bot", "Your name is Zorblax."),
-    ("user", "I live in Oslo.", "Who is my pet?"),
+    ("user", "I live in Oslo.", "What is my name?"),
     ("bot", "You did not tell me."),
 )
 LOSSES = (("1", GREEN, "answers", "only"), ("0", ORANGE, "all", "symbols"))
