@@ -38,7 +38,7 @@ ANNEALING = {  # name: (beta by the share of the training, changes of the config
     "seeing": (lab.annealed(cycles=0), {"seeing": True}),
     "forced": (lab.annealed(cycles=0), {}),  # teacher forcing to the end
 }
-SEEDS = dict.fromkeys(("none", "monotonic", "cyclical"), range(5))  # others: two
+SEEDS = dict.fromkeys(("none", "monotonic", "cyclical"), range(5))  # others: three
 PAST = {"with": {}, "without": {"past": False}}
 STEPS, AZIMUTHS = 500, (20, 200)
 
@@ -73,7 +73,7 @@ TABLES = {  # name: (runs, how to measure one)
         [
             {"schedule": name, "seed": seed, "steps": STEPS}
             for name in ANNEALING
-            for seed in SEEDS.get(name, range(2))
+            for seed in SEEDS.get(name, range(3))
         ],
         annealing,
     ),
