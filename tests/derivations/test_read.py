@@ -206,7 +206,7 @@ READ = {
         },
     ),
     "eq-segmentation-seam": (
-        {"H": WIDE, "h": WIDE, r"\tilde y": ANY, "y_t": ANY},
+        {r"\eta": WIDE, "h": WIDE, r"\tilde y": ANY, "y_t": ANY},
         {},
     ),
     "eq-video-generation-linear-elbo": (
