@@ -6,10 +6,10 @@ from _svg import BLUE, GRAY, GREEN, INK, ORANGE, ROOT, Drawing, write
 
 STORED = ROOT / "notebooks" / "studies" / "transformers_chat.csv"
 TALK = (
-    ("user", "My name is Zorblax.", "Who am I?"),
-    ("bot", "Your name is Zorblax."),
     ("user", "I live in Oslo.", "What is my name?"),
     ("bot", "You did not tell me."),
+    ("user", "My name is Zorblax.", "Who am I?"),
+    ("bot", "Your name is Zorblax."),
 )
 LOSSES = (("1", GREEN, "answers", "only"), ("0", ORANGE, "all", "symbols"))
 BOTTOM, UNIT = 300, 220
