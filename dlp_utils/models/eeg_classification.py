@@ -173,11 +173,10 @@ def standardize(x):
 
     ValueError for channels that are flat: there is nothing to divide by.
     """
-    deviation = x.std(axis=(0, 2), keepdims=True)
-    if not deviation.all():
-        flat = np.flatnonzero(deviation == 0).tolist()
+    flat = np.flatnonzero(x.max(axis=(0, 2)) == x.min(axis=(0, 2))).tolist()
+    if flat:
         raise ValueError(f"channels {flat} are flat all session: drop them")
-    return (x / deviation).astype(np.float32)
+    return (x / x.std(axis=(0, 2), keepdims=True)).astype(np.float32)
 
 
 def hold_out(x, y, one_in=4):
