@@ -401,6 +401,21 @@ def test_shipped_evaluator_knows_true_pictures():
     assert lab.exact_score(logits, torch.as_tensor(scenes.labels)) > 0.97
 
 
+def test_the_velocity_is_hardest_at_the_clean_end():
+    """What the page says of the lab's pictures: their mean square, and where the shipped network's error is large."""
+    model, _ = lab.load_shipped("cpu")
+    scenes = clevr.generated_scenes(48)
+    x0, labels = lab.pixels(scenes.images), torch.as_tensor(scenes.labels)
+    assert x0.square().mean().item() == pytest.approx(0.2, abs=0.03)
+    noise, error = torch.randn(x0.shape, generator=dlp.generator(0)), {}
+    for t in (0, 400, 999):
+        at = torch.full((len(x0),), t)
+        with torch.no_grad():
+            found = model(lab.q_sample(x0, at, noise, model.alpha_bar), at, labels)
+        error[t] = (found - lab.velocity(x0, noise, at, model.alpha_bar)).square().mean().item()
+    assert error[0] > 3 * error[999] > 9 * error[400]
+
+
 @pytest.mark.slow
 def test_shipped_network_draws_single_objects_as_asked():
     model, evaluator = lab.load_shipped("cpu")

@@ -7,7 +7,6 @@ import functools
 
 import numpy as np
 
-from ..device import profile
 from . import Dataset, fetch
 
 TEST = 594  # of 1,797: a third
@@ -56,7 +55,7 @@ def mnist(download=None, root="mnist"):
     `root` (about 60 MB, once); by default at the gpu profile alone. A download that fails is no error: one printed
     line says so. Source: LeCun, Cortes and Burges, the MNIST database of handwritten digits.
     """
-    if not (profile() == "gpu" if download is None else download):
+    if not fetch.original_wanted(download):
         return None
     parts = fetch.train_and_test("MNIST", root, "The 8 × 8 digits")
     if parts is None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..device import profile
 from . import Dataset, fetch
 
 LABELS_2A = ("left hand", "right hand", "feet", "tongue")
@@ -421,7 +420,7 @@ def originals(folder=None, download=None):
     """
     if folder:
         return read_folder(folder, "SD_train") | read_folder(folder, "SD_test")
-    if not (profile() == "gpu" if download is None else download):
+    if not fetch.original_wanted(download):
         return None
     try:
         return moabb_2a()

@@ -23,6 +23,8 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from ..device import profile
+
 MAX_BYTES = 200 * 1024**2  # of one member; no lesson needs more, a zip bomb does
 # Data are the same in the wheel for any platform, so where none fits this Python any other will do.
 PLATFORMS = (
@@ -119,6 +121,11 @@ def from_url(url, sha256, *, filename=None, stand_in=""):
             print(f"Fetching {filename} …")
             _keep(_download_url(url, part, filename, stand_in), target, sha256, filename)
     return target
+
+
+def original_wanted(download=None):
+    """Tell whether a lab asks for its original data: as `download` says, by default at the gpu profile alone."""
+    return profile() == "gpu" if download is None else bool(download)
 
 
 def train_and_test(name, root, stand_in):

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..device import profile
 from . import Dataset, _pets, _photographs, _pictures, fetch
 
 PARTS = ("train", "validation", "test")
@@ -94,13 +93,12 @@ class Pets:
         return foreground(self.trimaps)
 
 
-def generated_pets(n, part="train", size=64, seed=0, behind=None):
+def generated_pets(n, part="train", size=64, seed=0):
     """Generate n pictures of cats, dogs and rabbits over photographs, as `Pets`; each shows another animal.
 
     part: "train", "validation" or "test"; they share neither animals nor photographs. Picture i depends on seed, part,
-    size, behind and i only, so that a longer set begins with the shorter one. size: at least 32 pixels. behind: names of
-    the part's photographs to use, all of them by default. Some 10 ms a picture at 64. Raises a FetchError when the
-    photographs are not in the cache and cannot be downloaded.
+    size and i only, so that a longer set begins with the shorter one. size: at least 32 pixels. Some 10 ms a picture at
+    64. Raises a FetchError when the photographs are not in the cache and cannot be downloaded.
     """
     if part not in PARTS:
         raise ValueError(f"no part {part!r} of the generated pets; there are {', '.join(PARTS)}.")
@@ -108,12 +106,7 @@ def generated_pets(n, part="train", size=64, seed=0, behind=None):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
     backgrounds = photographs(part)
-    unknown = sorted(set(behind or ()) - set(backgrounds))
-    if unknown:
-        raise ValueError(
-            f"no photograph {unknown[0]!r} in part {part!r}; there are {', '.join(sorted(backgrounds))}."
-        )
-    names = sorted(behind or backgrounds)
+    names = sorted(backgrounds)
     images, trimaps, species, poses, chosen = [], [], [], [], []
     for i in range(n):
         rng = np.random.default_rng([seed, PARTS.index(part), i])
@@ -259,7 +252,7 @@ def originals(size=256, folder=None, download=None, root="oxford"):
     """
     if folder:
         return {part: read_folder(folder, part, size) for part in PARTS}
-    if not (profile() == "gpu" if download is None else download):
+    if not fetch.original_wanted(download):
         return None
     try:
         return {part: oxford_pets(part, root, size) for part in PARTS}

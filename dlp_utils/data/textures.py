@@ -7,7 +7,6 @@ the right part, with a gap between. So a network is asked for a *place*, by its 
 
 import numpy as np
 
-from ..device import profile
 from . import Dataset, _photographs, fetch
 
 SIDE = 64  # pixels of a patch in its photograph
@@ -91,7 +90,7 @@ def cifar10(download=None, root="cifar10"):
     `root` (about 170 MB, once); by default at the gpu profile alone. A download that fails is no error: one printed
     line says so. Source: Krizhevsky (2009), Learning multiple layers of features from tiny images.
     """
-    if not (profile() == "gpu" if download is None else download):
+    if not fetch.original_wanted(download):
         return None
     parts = fetch.train_and_test("CIFAR10", root, "The patches")
     if parts is None:

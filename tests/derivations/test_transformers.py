@@ -109,6 +109,7 @@ def test_work_saved_by_the_cache():
     )
     assert sp.simplify(rows - (T + 1) / 2) == 0
     assert sp.simplify(looks - (2 * T + 1) / 3) == 0
+    assert ((256 + 1) // 2, (2 * 256 + 1) / 3) == (128, 171)  # of the prose
     # The same by counting, row by row and look by look.
     steps, width, blocks = 9, 4, 2
     plain = sum(
