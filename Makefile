@@ -53,7 +53,7 @@ nbval: $(READY)  ## run every notebook at the cpu profile, compare the marked ce
 	$(ONE) DLP_PROFILE=cpu $(PY) -m pytest $(NBVAL) -n $(WORKERS) --dist loadscope notebooks
 
 site: book       ## drive the built book with a browser
-	$(ONE) $(PY) -m pytest -m site -n $(WORKERS) --dist loadgroup tests/site
+	$(ONE) $(PY) -m pytest -m site -n $(WORKERS) --dist loadscope tests/site
 
 notebooks: export  ## run notebooks at the cpu profile and store their outputs (STEM=…, FORCE=1)
 	DLP_PROFILE=cpu $(PY) tools/notebooks.py run $(STEM) $(if $(FORCE),--force)

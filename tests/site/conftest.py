@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import re
 import shutil
 import sys
 import threading
@@ -42,73 +43,83 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def opened(browser, address):
+def opened(browser, address, tmp_path_factory, testrun_uid):
     """`opened(name, view)`: a page of the book in the size and colors of a view, with its Visit.
 
     A page is opened once and changes its view as a window that is made smaller, or a system that goes dark; to load it
-    and set its formulas costs more than all that is asked of it. Tests of one page stand together (see below), so the
-    window of the page before is closed: a page weighs.
+    and set its formulas costs more than all that is asked of it. Pages follow each other in one window, so that what
+    all share is fetched and read once.
     """
-    pages, views = {}, {}
+    # Reduced motion: colors change at once, and nothing is judged halfway.
+    page, visit = browser.new_context(**VIEWS["desktop"], reduced_motion="reduce").new_page(), Visit()
+    watch(page, visit, address)
+    shown = {"name": None, "view": "desktop"}
+    visited = tmp_path_factory.getbasetemp().parent / f"visited-{testrun_uid}"
+    visited.mkdir(exist_ok=True)
+
+    def look(view):
+        if page.viewport_size != VIEWS[view]["viewport"]:
+            page.set_viewport_size(VIEWS[view]["viewport"])
+            if view == "phone":  # the theme asks anew what scrolls when a window has been still for a while
+                page.wait_for_timeout(800)
+        page.emulate_media(color_scheme=VIEWS[view]["color_scheme"])
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        shown["view"] = view
 
     def open_page(name, view="desktop"):
-        if name not in pages:
-            for other in list(pages):
-                pages.pop(other)[0].context.close()
-            # Reduced motion: colors change at once, and nothing is judged halfway.
-            context = browser.new_context(**VIEWS["desktop"], reduced_motion="reduce")
-            page, visit, responses = context.new_page(), Visit(), []
-            watch(page, visit, address)
-            page.on("response", lambda response, found=responses: found.append(response))
+        if name != shown["name"]:
+            try:
+                (visited / name.replace("/", "-")).touch(exist_ok=False)
+            except FileExistsError:
+                pytest.fail(f"{name} is opened a second time: its tests no longer stand together")
+            look("desktop")
+            visit.forget()
             page.goto(f"{address}{name}.html")
             settle(page)
-            for response in responses:
-                visit.raw += len(response.body())
-                visit.transferred += response.request.sizes()["responseBodySize"]
-            pages[name], views[name] = (page, visit), "desktop"
-        page, visit = pages[name]
-        if views[name] != view:
-            if page.viewport_size != VIEWS[view]["viewport"]:
-                page.set_viewport_size(VIEWS[view]["viewport"])
-                page.wait_for_timeout(
-                    800
-                )  # the theme asks anew what scrolls when a window has been still for a while
-            page.emulate_media(color_scheme=VIEWS[view]["color_scheme"])
-            page.evaluate(
-                "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-            )
-            views[name] = view
+            shown["name"] = name
+        if view != shown["view"]:
+            look(view)
         return page, visit
 
     yield open_page
-    for page, _ in pages.values():
-        page.context.close()
+    page.context.close()
 
 
 def pytest_collection_modifyitems(items):
-    """All that is asked of one page goes to one worker, in a row: each page is visited once."""
+    """All that is asked of one page stands in a row."""
     here = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in here:
-        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        item.add_marker(pytest.mark.xdist_group(name or item.name))
-        item.dlp_page = name or ""
     order = {item: place for place, item in enumerate(items)}
-    items.sort(
-        key=lambda item: (getattr(item, "dlp_page", ""), order[item]) if item in here else ("", order[item])
-    )
+    items.sort(key=lambda item: (page_of(item.nodeid) if item in here else "", order[item]))
+
+
+def page_of(nodeid):
+    """`book/intro` of `…::test_axe[book/intro-dark]`; of a test of no page in particular, nothing."""
+    return re.sub(r"-\w+$", "", nodeid.split("[")[1].rstrip("]")) if "[" in nodeid else ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """All tests of a page go to one worker. (xdist's own marks do so no more with pytest 9.2: its issue 1386.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByPage(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return page_of(nodeid) or nodeid
+
+    return ByPage(config, log)
 
 
 @pytest.fixture
 def fresh(browser, address):
-    """`fresh(name, **options)`: a page that a test may click around in; fails if the page complained."""
+    """`fresh(name, place="…")`: a page that a test may click around in; fails if the page complained."""
     contexts, visits = [], []
 
-    def open_page(name, view="desktop", **options):
+    def open_page(name, view="desktop", place="", **options):
         contexts.append(browser.new_context(**{**VIEWS[view], **options}))
         visits.append(Visit())
         page = contexts[-1].new_page()
         watch(page, visits[-1], address)
-        page.goto(f"{address}{name}.html")
+        page.goto(f"{address}{name}.html#{place}")
         if options.get("java_script_enabled", True):
             settle(page)
         return page

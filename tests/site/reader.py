@@ -1,9 +1,12 @@
 """What the browser tests share: a web server for the built book, and what happened while a page opened."""
 
+import functools
 import gzip
 import http.server
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "_build" / "html"
@@ -25,20 +28,22 @@ VIEWS = {
 }
 
 
+TEXT = (".html", ".css", ".js", ".svg", ".json", ".inv")
+
+
+@functools.cache
+def compressed(path):
+    return gzip.compress(path.read_bytes(), 6)
+
+
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Files of the book; text goes out compressed where the browser takes it, as from any web host."""
 
-    TEXT = (".html", ".css", ".js", ".svg", ".json", ".inv")
-
     def do_GET(self):
         path = Path(self.translate_path(self.path))
-        if (
-            path.suffix not in self.TEXT
-            or not path.is_file()
-            or "gzip" not in self.headers["Accept-Encoding"]
-        ):
+        if path.suffix not in TEXT or not path.is_file() or "gzip" not in self.headers["Accept-Encoding"]:
             return super().do_GET()
-        body = gzip.compress(path.read_bytes(), 6)
+        body = compressed(path)
         self.send_response(200)
         self.send_header("Content-Type", self.guess_type(str(path)))
         self.send_header("Content-Encoding", "gzip")
@@ -46,37 +51,51 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def end_headers(self):
+        self.send_header("Cache-Control", "max-age=3600")  # what all pages share is fetched once
+        super().end_headers()
+
     def log_message(self, *args):
         pass
 
 
 @dataclass
 class Visit:
-    """What happened while a page opened."""
+    """What happened while a page was open."""
 
     errors: list = field(default_factory=list)  # console errors, exceptions, failed requests
     outside: list = field(default_factory=list)  # addresses that are not this server's
-    raw: int = 0  # bytes of all files
-    transferred: int = 0  # the same as they came over the wire, text compressed
+
+    def forget(self):
+        self.errors.clear()
+        self.outside.clear()
 
 
 def watch(page, visit, inside):
     """Note everything that goes wrong on `page` in `visit`; requests that leave the book are refused."""
 
-    def route(route, request):
-        if request.url.startswith((inside, "data:", "blob:")):
-            route.continue_()
-        else:
-            visit.outside.append(request.url)
-            route.abort()
+    def refuse(route, request):
+        visit.outside.append(request.url)
+        route.abort()
 
-    page.route("**/*", route)
+    page.route(re.compile(f"^(?!{re.escape(inside)}|data:|blob:)"), refuse)
     page.on("console", lambda m: visit.errors.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: visit.errors.append(str(error)))
     page.on("response", lambda r: visit.errors.append(f"{r.status} {r.url}") if r.status >= 400 else None)
 
 
 def settle(page):
-    """Wait until the page is loaded and its formulas are typeset."""
-    page.wait_for_load_state("networkidle")
-    page.evaluate("() => window.MathJax?.startup?.promise?.then(() => null)")
+    """Wait until a page is loaded, its formulas are typeset, and its fonts are there."""
+    page.wait_for_load_state("load")
+    page.evaluate("() => window.MathJax?.startup?.promise?.then(() => document.fonts.ready).then(() => null)")
+
+
+def weight(page):
+    """Bytes of all files that `page` has asked for: as they lie on the disk, and as they come over the wire."""
+    asked = page.evaluate(
+        "[location.href, ...performance.getEntriesByType('resource').map((entry) => entry.name)]"
+    )
+    places = {unquote(urlsplit(address).path).lstrip("/") for address in asked if address.startswith("http")}
+    files = [BUILT / place for place in places]
+    sent = [len(compressed(file)) if file.suffix in TEXT else file.stat().st_size for file in files]
+    return sum(file.stat().st_size for file in files), sum(sent)
