@@ -38,9 +38,9 @@ lab: $(READY)    ## open the notebooks in JupyterLab
 
 test: lint unit nbval book site   ## everything that CI runs
 
-check: lint      ## what to run while developing: lint, fast tests, smoke notebooks (under 3 minutes)
+check: lint      ## what to run while developing: lint, fast tests, smoke runs of the notebooks that changed
 	$(ONE) $(PY) -m pytest -n $(WORKERS) -m "not slow and not site"
-	$(ONE) DLP_PROFILE=smoke $(PY) -m pytest $(NBVAL) -n $(WORKERS) --dist loadscope notebooks
+	$(ONE) $(PY) tools/smoke.py $(NBVAL) -n $(WORKERS) --dist loadscope
 
 lint: $(READY)
 	$(BIN)/ruff check .

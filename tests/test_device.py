@@ -120,6 +120,7 @@ def test_bad_seed_is_named(seed):
         dlp.seed_everything(seed)
 
 
+@pytest.mark.slow
 def test_peak_memory_sees_a_large_array_and_keeps_it():
     code = (
         "import dlp_utils as dlp, numpy as np; a = dlp.peak_memory()['process_mb']; "

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow  # two launches of two processes
+
 HERE = Path(__file__).parent
 SCRIPT = HERE / "distributed_script.py"
 EQUAL = ("shuffle", "unseeded", "generator", "plain", "list", "stream", "accumulate", "resume")

@@ -29,6 +29,7 @@ def drawings():
     return {script.stem: drawn_by(script) for script in SCRIPTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", [script.stem for script in SCRIPTS])
 def test_stored_files_are_what_the_script_draws(drawings, stem):
     assert drawings[stem], f"book/figures/{stem}.py draws nothing"

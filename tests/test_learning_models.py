@@ -179,6 +179,7 @@ def test_calibration_error_of_simple_cases():
             lab.calibration_error(bad, np.array([0, 1]))
 
 
+@pytest.mark.slow
 def test_temperature_of_scaled_logits_is_the_scale():
     rng = np.random.default_rng(0)
     logits = 2 * rng.normal(size=(20000, 3))

@@ -199,6 +199,7 @@ def test_a_resumed_run_goes_on_in_its_log_without_double_steps(
     assert sorted(os.listdir(tmp_path)) == ["log", "run.pt", "straight"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_leaves_whole_lines_and_goes_on(tmp_path):
     code = (
         "import os, signal, sys; sys.path[:0] = sys.argv[1:3]; import test_log as t; from pathlib import Path\n"
@@ -338,6 +339,7 @@ def test_without_tensorboard_the_csv_is_written_and_one_sentence_says_so(tmp_pat
     assert_logged(tmp_path / "log", train(tmp_path / "log", checkpoint=tmp_path / "run.pt", done=5))
 
 
+@pytest.mark.slow
 def test_nothing_is_written_or_imported_without_a_log_and_nothing_is_said_with_one(tmp_path):
     """In a process of its own, where a TensorFlow would be found that prints when it is imported."""
     (tmp_path / "tensorflow.py").write_text("import sys; print('TensorFlow is here', file=sys.stderr)")

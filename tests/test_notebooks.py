@@ -490,6 +490,7 @@ def test_a_table_of_the_lesson_stays_the_same_table():
     assert watch.changed() == ["rows"]
 
 
+@pytest.mark.slow
 def test_a_zoo_that_changes_the_lesson_is_found(tmp_path):
     """One notebook, run as nbval runs the labs: a zoo that is well, then one planted change a cell."""
     first, heading, well = CLEAN.rstrip().split("\n# %%\n")

@@ -277,6 +277,7 @@ def test_predict_gives_all_logits_in_evaluation_mode():
     torch.testing.assert_close(z, lab.predict(model, pairs, batch=7))
 
 
+@pytest.mark.slow
 def test_training_learns_a_simple_mask():
     images = torch.randint(0, 100, (32, 3, 32, 32), dtype=torch.uint8)
     masks = torch.zeros(32, 1, 32, 32, dtype=torch.uint8)

@@ -762,6 +762,7 @@ def assert_same_run(a, b):
     assert frame_a.equals(frame_b[frame_a.columns])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [5, *(pytest.param(every, marks=pytest.mark.slow) for every in (11, None))])
 def test_killed_and_resumed_ends_as_if_never_stopped(tmp_path, every):
     straight = long_run(None)

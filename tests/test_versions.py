@@ -27,6 +27,7 @@ def test_each_test_file_is_run_or_named_as_none_of_the_package():
     assert run == (stems - versions.NOT_UNIT) | {"exercises"}
 
 
+@pytest.mark.slow
 def test_the_imports_reach_every_module():
     import subprocess
 

@@ -167,6 +167,7 @@ def test_shipped_weights():
         lab.load_shipped("sharp")
 
 
+@pytest.mark.slow
 def test_the_film_of_page_and_lab_is_what_the_shipped_weights_paint():
     book = Path(__file__).parents[1] / "book"
     picture, page = book / "_static" / "video_film.webp", book / "figures" / "video_film.html"

@@ -51,8 +51,8 @@ def stems(chosen=()):
     return list(chosen) or known
 
 
-def read(stem):
-    return nbformat.read(NOTEBOOKS / f"{stem}.ipynb", as_version=4)
+def read(stem, folder=None):
+    return nbformat.read((folder or NOTEBOOKS) / f"{stem}.ipynb", as_version=4)
 
 
 def write(notebook, stem):

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ["ipykernel", "nbval", "pytest", "pytest-timeout", "pytest-xdist", "sympy", "tensorboard"]
 NOT_UNIT = {  # tests of the book's pages, builds and tools: their packages are pinned in requirements.txt
     *("anatomy", "claims_words", "extensions", "figures", "glossary", "gpu_tool", "new_chapter", "notebooks"),
-    *("reader_path", "repository", "tool_notebooks", "formulas_tool", "versions"),
+    *("reader_path", "repository", "tool_notebooks", "formulas_tool", "smoke_tool", "versions"),
 }
 IMPORTS = """
 import importlib, pkgutil, dlp_utils

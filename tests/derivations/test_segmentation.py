@@ -928,6 +928,7 @@ def steepness(size, sigma, draws, generator):
     ), determinant.amin(dim=(1, 2))
 
 
+@pytest.mark.slow
 @verifies("eq-segmentation-slope")
 def test_slope_of_a_random_displacement():
     rng = np.random.default_rng(10)
