@@ -33,6 +33,8 @@ def problems(text, checked):
     for part, most in MOST.items():
         if (count := words(getattr(page, part))) > most:
             said.append(f"{part.replace('_', ' ')}: {count} words, {most} at most")
+    if not re.search(rf"^## {TEN_MINUTES}$(?:(?!^## ).)*^```{{figure}}", text, re.M | re.S):
+        said.append("ten minutes: no picture")
     if "{prf:algorithm}" not in text:
         said.append("no algorithm box")
     sentences = len(re.findall(r"^- ", page.takeaways, re.M))
@@ -70,6 +72,9 @@ GOOD = """# Title
 ## In ten minutes
 
 Short words.
+
+```{figure} picture.svg
+```
 
 ```{prf:algorithm} A
 1. go
@@ -118,6 +123,7 @@ def test_a_good_page_has_no_problems():
         ("```{objectives}", "```{note}", "no objectives"),
         ("## In ten minutes", "## Soon", "no section 'In ten minutes'"),
         ("Short words.", "word " * 601, "ten minutes: 60"),
+        ("```{figure} picture.svg\n```\n\n", "", "ten minutes: no picture"),
         ("Some text.", "word " * 4001, "core: 400"),
         ("{prf:algorithm}", "{note}", "no algorithm box"),
         ("- Four.\n", "", "3 takeaways"),
@@ -138,6 +144,7 @@ def test_the_depths_are_told_apart_and_formulas_are_no_words():
     assert words(page.ten_minutes) == 6  # its heading, its text and the algorithm; the fence is none
     assert "Long words" not in page.core + page.rest and "Done" not in page.rest
     assert [title for title, _ in page.deeper] == ["More"] and page.needs == ["other.md#part"]
+    assert words("three words here\n:alt: A cat on a mat.\n") == 3
     assert words("two words $a + b$ `code` {eq}`eq-x` [link](x.md#y)") == 4
     long = Page(GOOD.replace("Some text.", "word " * 1300))
     assert long.core_minutes == 10 and long.whole_minutes >= 11

@@ -25,14 +25,14 @@ _FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})(?:\{(?P<name>[\w:-]+)\}(?P<argumen
 _HEADING = re.compile(r"^(#{1,6}) +(.+)$")
 _FORMULA = re.compile(r"\$\$.*?\$\$", re.S)
 _NOT_WORDS = re.compile(
-    r"\$\$.*?\$\$|\$[^$]*\$|^`{3,}.*?^`{3,}\s*$|\{[\w:]+\}`[^`]*`|\([^)\s]*\.(?:md|ipynb)[^)]*\)",
+    r"^:[a-z-]+: .*?$|\$\$.*?\$\$|\$[^$]*\$|^`{3,}.*?^`{3,}\s*$|\{[\w:]+\}`[^`]*`|\([^)\s]*\.(?:md|ipynb)[^)]*\)",
     re.S | re.M,
 )
 _WORD = re.compile(r"[A-Za-z\u00C0-\u024F][\w'’-]*")
 
 
 def words(text: str) -> int:
-    """Words of prose: formulas, code and the targets of links and roles are not counted."""
+    """Words of prose: formulas, code, options of figures and targets of links and roles are not counted."""
     return len(_WORD.findall(_NOT_WORDS.sub(" ", text)))
 
 
