@@ -14,15 +14,20 @@ CHAPTERS = {
     "training": ("Training", 1, 2, ("backpropagation", "learning")),
     "convolution": ("Convolution", 1, 3, ("backpropagation", "training")),
     "language_models": ("Language\nmodels", 2, 2, ("backpropagation", "learning")),
-    "sequences": ("Sequences", 2, 3, ("training", "language_models")),
+    "sequences": ("Sequences", 2, 3, ("backpropagation", "training", "language_models")),
     "architectures": ("Architectures", 1, 4, ("backpropagation", "training", "convolution")),
-    "attention": ("Attention", 2, 4, ("sequences",)),
-    "transformers": ("Transformers", 3, 5, ("attention",)),
+    "attention": (
+        "Attention",
+        2,
+        5,
+        ("backpropagation", "language_models", "sequences", "architectures"),
+    ),
+    "transformers": ("Transformers", 3, 6, ("language_models", "attention")),
     "eeg_classification": ("EEG\nclassification", 0, 4, ("learning", "training", "convolution")),
     "video_generation": ("Video\ngeneration", 0, 5, ("learning", "training", "convolution")),
     "segmentation": ("Segmentation", 1, 5, ("learning", "training", "convolution", "architectures")),
-    "inpainting": ("Inpainting", 2, 5, ("convolution", "attention")),
-    "diffusion": ("Diffusion", 1, 6, ("segmentation", "inpainting", "video_generation")),
+    "inpainting": ("Inpainting", 2, 6, ("convolution", "language_models", "attention", "video_generation")),
+    "diffusion": ("Diffusion", 1, 7, ("segmentation", "inpainting", "video_generation")),
 }
 WIDTH, HEIGHT, STEP_X, STEP_Y = 146, 56, 166, 92
 
@@ -57,7 +62,7 @@ def connect(picture, parent, stem):
 
 
 def draw():
-    picture = Drawing(664, 702)
+    picture = Drawing(664, 794)
     for stem, (_, _, _, parents) in CHAPTERS.items():
         for parent in parents:
             if not any(parent in ancestors(other) for other in parents):  # said by the others already
@@ -80,7 +85,7 @@ def draw():
         for k, line in enumerate(lines):
             top = y + 6 + 20 * (k - (len(lines) - 1) / 2)
             picture.text(x, top, line, size=17, fill="#FFFFFF" if ready else INK, weight="600")
-    y = 672
+    y = 764
     picture.rect(24, y - 13, 34, 18, radius=4, fill=BLUE)
     picture.text(68, y + 2, "ready to read", anchor="start")
     picture.rect(230, y - 13, 34, 18, radius=4, stroke=GRAY, dash="5 4")
