@@ -1,5 +1,6 @@
 """The repository as a whole: one address, no strays, no path of one machine, licences in place."""
 
+import fnmatch
 import re
 import subprocess
 from pathlib import Path
@@ -94,3 +95,9 @@ def test_package_has_lower_bounds_only():
     bounds = re.findall(r'"([\w.-]+)([^"]*)"', dependencies)
     assert len(bounds) > 5
     assert all(re.fullmatch(r">=[\d.]+", bound) for _, bound in bounds), bounds
+
+
+@pytest.mark.parametrize("folder", [".venv", ".venv-oldest", ".venv-newest", ".gpu", "_build"])
+def test_what_commands_lay_down_beside_the_book_is_not_read_as_pages(folder):
+    patterns = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["exclude_patterns"]
+    assert any(fnmatch.fnmatch(f"{folder}/lib/template.md", pattern) for pattern in patterns)
