@@ -1,29 +1,40 @@
 (() => {
-  // A formula that is wider than its column scrolls. Let the keyboard reach it too.
+  // A formula that is wider than its column scrolls. Let the keyboard reach it too. All are measured before one is
+  // changed: the page is laid out once.
   const reach = () => {
-    for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
-      if (box.scrollWidth > box.clientWidth) {
+    const boxes = [...document.querySelectorAll('mjx-container[display="true"]')];
+    const wide = boxes.map((box) => box.scrollWidth > box.clientWidth);
+    boxes.forEach((box, i) => {
+      if (wide[i]) {
         box.tabIndex = 0;
         box.setAttribute("role", "region");
         box.setAttribute("aria-label", "Formula, scrolls sideways");
       } else if (box.hasAttribute("tabindex")) {
         for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
       }
-    }
+    });
+  };
+  let asked = false;
+  const ask = () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      reach();
+    });
   };
   // Fonts that come late, a drop-down that opens, a turned phone: whatever changes a formula's room or width asks again.
-  const sizes = new ResizeObserver(() => requestAnimationFrame(reach));
+  const sizes = new ResizeObserver(ask);
   window.addEventListener("load", () => {
     const typeset = window.MathJax?.startup?.promise;
     (typeset ?? Promise.resolve()).then(() => {
-      reach();
       for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
-        sizes.observe(box);
+        sizes.observe(box); // which asks for the first time
         if (box.firstElementChild) sizes.observe(box.firstElementChild);
       }
     });
   });
-  window.addEventListener("resize", reach);
+  window.addEventListener("resize", ask);
 
   // Names that the theme leaves out, for those who listen to the page.
   document.addEventListener("DOMContentLoaded", () => {
