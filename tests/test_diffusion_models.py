@@ -446,6 +446,9 @@ def test_the_pipeline_comes_back_from_disk(tmp_path):
     assert not torch.equal(first, again(lists, steps=4, guidance=2.0, seed=6))
     with pytest.raises(ValueError, match="pink cube"):
         again([["pink cube"]], steps=1)
+    steps = SMALL.steps - 1
+    with pytest.raises(ValueError, match=f"{steps} does not divide {SMALL.steps}"):  # also after loading
+        again(lists, steps=steps)
 
 
 def test_the_pipeline_draws_what_our_sampler_draws():

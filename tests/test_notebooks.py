@@ -504,6 +504,22 @@ def test_a_zoo_that_changes_the_lesson_is_found(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("profile, broken", [("cpu", ["1"]), ("smoke", ["1", "2"])])
+def test_a_lesson_that_does_not_run_twice_is_found(tmp_path, monkeypatch, profile, broken):
+    monkeypatch.setenv("DLP_PROFILE", profile)
+    sources = [
+        "table, slow = {'a': {'b': 1}}, {'a': {'b': 1}}",
+        "table = table['a']",
+        "import time; time.sleep(2.1); slow = slow['a']",  # long at the cpu profile: not run twice
+        "again = dict(table)",
+        "# @title A picture\nslow = slow.get('b')",
+    ]
+    run = run_as_a_lab(tmp_path, [nbformat.v4.new_code_cell(source) for source in sources])
+    (said,) = re.findall(r"after the last cell these of the lesson do not run again: (.+)$", run.stdout, re.M)
+    assert re.findall(r"Cell (\d), \w+Error", said) == broken and "Cell 1, KeyError: 'a'" in said
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("limit, ends", [("1800", "1 passed"), ("2", "1 failed")])
 def test_a_slow_cell_is_limited_by_nbval_and_not_by_pytest(tmp_path, limit, ends):
     """A cell of 4 seconds where pytest's limit is 1 and nbval's is `limit`."""

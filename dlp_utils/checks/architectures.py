@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from dlp_utils.exercises import Wrong, exercise, free_form, number
+from dlp_utils.exercises import Wrong, call, exercise, free_form, number
 
 # --- bug zoo -------------------------------------------------------------------------------------------
 
@@ -349,7 +349,7 @@ def _check_fitted(fitted, rng):
     there, here = model(), model()
     good = there.state_dict()
     for prefix in ("module.", ""):
-        found = fitted({prefix + k: v for k, v in good.items()}, here)
+        found = call(fitted, {prefix + k: v for k, v in good.items()}, here)
         if not isinstance(found, dict):
             raise Wrong(f"your answer is {type(found).__name__}, not a dict.")
         if set(found) != set(good):

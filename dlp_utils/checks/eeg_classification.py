@@ -515,7 +515,7 @@ def _check_pairs(pair_files, rng):
         chosen = names[:size]
         features, labels = list(rng.permutation(chosen)), list(rng.permutation(chosen))
         features, labels = [str(name) for name in features], [str(name) for name in labels]
-        got = pair_files(list(features), list(labels))
+        got = call(pair_files, features, labels)
         if not isinstance(got, (list, tuple)) or not all(isinstance(pair, (list, tuple)) for pair in got):
             raise Wrong(f"expected a list of pairs, got {got!r}.")
         got = [tuple(pair) for pair in got]

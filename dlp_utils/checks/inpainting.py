@@ -677,6 +677,7 @@ def _temperature_cases(rng):
         (lambda step, steps, start: start * (step - 1) / steps, "That is the bug: it rises."),
         (lambda step, steps, start: start * (step - 1) / (steps - 1), "That is the bug: it rises."),
         (lambda step, steps, start: start * (1 + step / steps), "That is the bug: it rises."),
+        (lambda step, steps, start: start * (1 + step), "That is the bug: it rises."),
         (lambda step, steps, start: start, "It stays as it is. It should fall to 0."),
         (
             lambda step, steps, start: start * (1 - (step - 1) / steps),

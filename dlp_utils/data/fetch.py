@@ -142,8 +142,9 @@ def train_and_test(name, root, stand_in):
             for part in (True, False)
         ]
     except (OSError, RuntimeError, EOFError) as error:
+        reason = " ".join(str(error).split())  # torchvision lists each mirror on lines of its own
         print(
-            f"{stand_in} take the place of {name}, which cannot be downloaded to {root} ({error}): "
+            f"{stand_in} take the place of {name}, which cannot be downloaded to {root} ({reason}): "
             "try again with a network."
         )
         return None

@@ -670,6 +670,8 @@ class LabelPipeline(DiffusionPipeline):
 
     def __init__(self, unet, vectors, scheduler):
         super().__init__()
+        if isinstance(scheduler, DDIMScheduler):  # also when it was loaded
+            keep_on_grid(scheduler, scheduler.config.num_train_timesteps)
         self.register_modules(unet=unet, vectors=vectors, scheduler=scheduler)
 
     @torch.no_grad()

@@ -16,6 +16,8 @@ LABEL = re.compile(
     re.M,
 )
 
+DISPLAY = re.compile(r"\$\$(.*?)\$\$[ \t]*(\([a-z][\w-]*\))?", re.S)
+
 
 def labels_of(page):
     """All equation labels of a page, `eq-…` and `def-…`."""
@@ -63,6 +65,11 @@ def problems(stem, page, source):
         f"{label}: used twice"
         for label in set(labels)
         if labels.count(label) > 1
+    ]
+    said += [
+        f"a display without a label: {formula.strip()[:40]}"
+        for formula, label in DISPLAY.findall(page)
+        if not label
     ]
     said += [
         f"{name}: not a test, its name does not start with test_"
@@ -182,6 +189,11 @@ PAGE = (
             PAGE.replace("x-two", "y-two"),
             '@verifies("eq-x-one", "eq-y-two")\ndef test_a(): ...',
             "eq-y-two: labels",
+        ),
+        (
+            PAGE + "\n$$\nd = d\n$$\n",
+            '@verifies("eq-x-one", "eq-x-two")\ndef test_a(): ...',
+            "a display without a label: d = d",
         ),
         (
             PAGE + PAGE,

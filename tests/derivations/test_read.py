@@ -292,7 +292,9 @@ def test_an_error_in_print_is_noticed(label, old, new):
     assert printed_wrong != FORMULAS[label]
     good = sides_of(FORMULAS[label], label, 0)
     bad = sides_of(printed_wrong, label, 0)
-    assert [sides == pytest.approx([sides[0]] * len(sides)) for sides in good]
+    assert all(
+        sides == pytest.approx([sides[0]] * len(sides)) for sides in good
+    )
     assert not all(
         sides == pytest.approx([sides[0]] * len(sides)) for sides in bad
     )

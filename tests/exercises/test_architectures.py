@@ -313,6 +313,7 @@ WRONG = {
         (lambda w, m: fitted(w, m, always=True), ""),
         (lambda w, m: {k[7:]: v for k, v in w.items()}, "only there"),
         (lambda w, m: m.load_state_dict(w, strict=False), ""),
+        (lambda w, m: {k: v.zero_() for k, v in fitted(w, m).items()}, "Work on a copy"),
         (
             lambda w, m: fitted({k if k in m.state_dict() else k.lstrip("module."): w[k] for k in w}, m),
             "letters",

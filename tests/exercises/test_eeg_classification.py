@@ -114,6 +114,13 @@ def pairs_by_number(features, labels):
     return list(zip(sorted(features, key=key), sorted(labels, key=key), strict=False))
 
 
+def pairs_in_place(features, labels):
+    if lost := set(features) ^ set(labels):
+        raise ValueError(f"no partner: {lost}")
+    features.sort(key=lambda name: (int(name[1:-5]), name[-5]))
+    return [(name, name) for name in features]
+
+
 def anonymous_error(features, labels):
     if len(features) != len(labels):
         raise ValueError("the folders do not match")
@@ -232,6 +239,7 @@ WRONG = {
         (pairs_by_word, "s10 comes before s2"),
         (pairs_by_number, "zip stops silently"),
         (anonymous_error, "Name the file"),
+        (pairs_in_place, "Work on a copy"),
     ],
     "eeg-zoo-softmax": [
         (lambda logits, labels: F.cross_entropy(torch.softmax(logits, dim=1), labels), "That is the bug"),

@@ -314,6 +314,7 @@ WRONG = {
         (lambda step, steps, start: start * step / steps, "it rises"),
         (lambda step, steps, start: start * (step - 1) / steps, "it rises"),
         (lambda step, steps, start: start * (1 + step / steps), "it rises"),
+        (lambda step, steps, start: start * (1 + step), "it rises"),
         (lambda step, steps, start: start, "stays as it is"),
         (lambda step, steps, start: start * (1 - (step - 1) / steps), "One step late"),
         (lambda step, steps, start: 1 - step / steps, "temperature of the start"),

@@ -90,6 +90,25 @@ def test_an_animation_plays_pauses_and_never_starts_by_itself(fresh):
     assert slider.input_value() == paused and button.inner_text() == "▶ Play"
 
 
+# The outputs of a cell as JupyterLab lays them out when it opens a notebook without its kernel.
+LAB = """<div class="jp-OutputArea">
+<div class="jp-OutputArea-child"><div class="jp-OutputArea-output">{player}</div></div>
+<div class="jp-OutputArea-child"><div class="jp-OutputArea-output{kind}">model not found</div></div></div>"""
+
+
+def test_jupyterlab_hides_a_lost_widget_behind_the_player_and_nothing_else(browser):
+    from dlp_utils.interact import _page as player_of
+
+    player = player_of(["data:,a", "data:,b"], (10, 10), {"depth": [1, 2]}, "a figure")
+    page = browser.new_page()
+    for kind, seen in ((" jupyter-widgets", False), ("", True)):
+        page.set_content(LAB.format(player=player, kind=kind))
+        assert page.get_by_text("model not found").is_visible() == seen
+    page.set_content(LAB.format(player="", kind=" jupyter-widgets"))
+    assert page.get_by_text("model not found").is_visible()
+    page.close()
+
+
 def test_without_scripts_a_player_still_shows_its_first_frame(fresh):
     page = fresh("notebooks/backpropagation", java_script_enabled=False)
     player = page.locator(".dlp-player").first
