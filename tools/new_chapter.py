@@ -32,6 +32,13 @@ Ask the chapter's question here, in one paragraph, and show a picture of the ans
 The whole method once, end to end, in at most 600 words: its one picture, its boxed formula, its algorithm. Who stops
 here can use it.
 
+```{{figure}} _static/figures/chapters.svg
+:name: fig-{label}-method
+:alt: Say in a sentence what the picture shows, for those who do not see it.
+
+The method in one picture, drawn by a script in `book/figures`. Until there is one, the map of the chapters stands here.
+```
+
 ```{{prf:algorithm}} The square
 :label: alg-{label}
 
