@@ -2,8 +2,8 @@
 
 So does a cell of zoo or exercises that gives a name of the lesson another
 value: tools/lesson.py, loaded into the kernel, compares them. After the last
-cell the lesson's own cells must run again; at the cpu profile those that took
-less than two seconds, at the smoke profile all.
+cell the lesson's own cells must run again: at the smoke profile all of them,
+else those that are exported, the models; trainings would take as long again.
 
 A cell's time is limited by nbval (--nbval-cell-timeout in the Makefile), not
 by pytest: its limit in pyproject.toml is for unit tests, and on a slow machine
@@ -17,12 +17,9 @@ import ast
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
-
-QUICK = 2.0  # seconds
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 sys.path.insert(0, str(TOOLS))
@@ -52,9 +49,7 @@ def pytest_runtest_call(item):
     changed = after_the_lesson(item)
     if changed and item.parent.watched != item.cell_num - 1:
         changed()
-    start = time.perf_counter()
     outcome = yield
-    took = time.perf_counter() - start
     for output in getattr(item, "test_outputs", None) or ():
         if (
             output.get("output_type") == "stream"
@@ -73,7 +68,7 @@ def pytest_runtest_call(item):
                 f"uses, so that it cannot be run again: {', '.join(names)}",
                 pytrace=False,
             )
-    if hasattr(item, "cell_num") and (broken := again(item, took)):
+    if hasattr(item, "cell_num") and (broken := again(item)):
         pytest.fail(
             "after the last cell these of the lesson do not run again: "
             + "; ".join(broken),
@@ -82,12 +77,9 @@ def pytest_runtest_call(item):
     return outcome
 
 
-def again(item, took):
+def again(item):
     """After a notebook's last cell: those of the lesson that fail now."""
     notebook = item.parent
-    if not hasattr(notebook, "took"):
-        notebook.took = {}
-    notebook.took[item.cell_num] = took
     cells = notebook.nb.cells
     code = [i for i, cell in enumerate(cells) if cell.cell_type == "code"]
     if item.cell_num != len(code) - 1:
@@ -97,9 +89,9 @@ def again(item, took):
     broken = []
     for number in map(code.index, own):
         source = cells[code[number]].source
-        quick = notebook.took.get(number, QUICK) < QUICK or smoke
-        if number == 0 or "# @title" in source or not quick:
-            continue  # set-up, pictures and claims, long trainings
+        wanted = smoke or source.startswith("#| export")
+        if number == 0 or "# @title" in source or not wanted:
+            continue  # set-up, pictures and claims
         sent = notebook.kernel.execute_cell_input(source, allow_stdin=False)
         while True:
             reply = notebook.kernel.get_message("shell", timeout=1800)
