@@ -16,6 +16,7 @@ def house(tmp_path):
     write = {
         "requirements.txt": "numpy",
         "notebooks/conftest.py": "",
+        "tools/lesson.py": "",
         "notebooks/studies/a_rows.csv": "1",
         "dlp_utils/device.py": "x = 1",
         "dlp_utils/data/c.py": "x = 1",
@@ -42,6 +43,7 @@ def put(house, stem, code, words="words", outputs=()):
     [
         "requirements.txt",
         "notebooks/conftest.py",
+        "tools/lesson.py",
         "notebooks/studies/a_rows.csv",
         "dlp_utils/device.py",
         "dlp_utils/data/c.py",

@@ -41,11 +41,8 @@ def key(stem, root=ROOT):
     notebook = read(stem, root / "notebooks")
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     names = sorted(imported(code, known) | {stem})
-    files = [
-        *package.glob("*.py"),
-        *root.glob("requirements.txt"),
-        root / "notebooks" / "conftest.py",
-    ]  # what judges them
+    judges = [root / "notebooks" / "conftest.py", root / "tools" / "lesson.py"]
+    files = [*package.glob("*.py"), root / "requirements.txt", *judges]
     for name in names:
         files += known.get(name, [])
         files += package.glob(f"checks/{name}.py")

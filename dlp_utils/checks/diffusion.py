@@ -929,7 +929,7 @@ def _check_under_average(under_average, rng):
     if not all(torch.equal(now[name], own[name]) for name in own):
         raise Wrong("after the call the model has other weights than before.", "Are all of them put back?")
     if not all(torch.equal(average[name], kept[name]) for name in kept):
-        raise Wrong("the averages have changed.", "They are read, not written.")
+        raise Wrong("your code changes the averages in place.", "They are read, not written.")
     if [id(p) for p in model.parameters()] != [id(p) for p in parameters]:
         raise Wrong(
             "the model has new parameter objects.",

@@ -183,8 +183,7 @@ def test_solution_in_other_forms(stem, id):
 
     result = exercises.judge(id, functools.wraps(answer)(in_place))
     if any(spoiled):
-        assert result.status == "failed", str(result)
-        assert re.search("in place|have changed", result.message), str(result)
+        assert result.status == "failed" and "in place" in result.message, str(result)
 
 
 @pytest.mark.parametrize(("stem", "id"), IDS)
