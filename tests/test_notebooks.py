@@ -473,7 +473,8 @@ def run_as_a_lab(folder, cells, ini="", *options):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks" / "planted.ipynb")
     (folder / "pytest.ini").write_text(f"[pytest]\n{ini}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax"]
-    command += ["--nbval-kernel-name=python3", *options, "notebooks/planted.ipynb"]
+    # -rN: no summary at the end. It repeats what a cell said, cut off on a terminal and whole where CI is set.
+    command += ["--nbval-kernel-name=python3", "-rN", *options, "notebooks/planted.ipynb"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
