@@ -39,6 +39,14 @@ def test_formula_and_test_stand_side_by_side_and_yes_stamps(book, capsys):
     assert formulas.main([], book, lambda question: pytest.fail("all are stamped")) == 0
 
 
+def test_what_is_read_from_the_page_is_counted(book, capsys):
+    (book / "tests/derivations/read").mkdir()
+    reads = 'READ = {\n    "eq-x-one": (\n        {},\n    ),\n    "eq-x-gone": ({}, {}),\n}\n'
+    (book / "tests/derivations/read/x.py").write_text(reads, encoding="utf-8")
+    formulas.main(["--stamp", "eq-x-one", "eq-x-two"], book)
+    assert "2 formulas, 2 stamped, 1 of them also read" in capsys.readouterr().out
+
+
 def test_all_shows_what_is_stamped_and_does_not_ask(book, capsys):
     formulas.main(["--stamp", "eq-x-one", "eq-x-two"], book)
     capsys.readouterr()

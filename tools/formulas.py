@@ -7,6 +7,7 @@ labels are named: `tools/formulas.py --stamp eq-…`. The stamps stand in tests/
 import argparse
 import ast
 import itertools
+import re
 import shutil
 import sys
 import textwrap
@@ -15,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "derivations"))
 import printed  # noqa: E402
+
+LABEL = re.compile(r'^    "(eq-[\w-]+)": \(', re.M)
 
 
 def tests_of(source):
@@ -47,6 +50,12 @@ def chapters(stem, root):
         tests = root / "tests" / "derivations" / f"test_{page.stem}.py"
         if formulas and tests.is_file():
             yield page.stem, formulas, tests_of(tests.read_text(encoding="utf-8"))
+
+
+def read_from_page(root):
+    """The labels of the formulas that tests/derivations/test_read.py computes from their LaTeX."""
+    files = (root / "tests" / "derivations" / "read").glob("*.py")
+    return {label for path in files for label in LABEL.findall(path.read_text(encoding="utf-8"))}
 
 
 def main(arguments=None, root=ROOT, ask=input):
@@ -90,6 +99,10 @@ def main(arguments=None, root=ROOT, ask=input):
             else:
                 left += 1
     printed.write_stamps(stamps, path)
+    read = read_from_page(root) & known
+    print(
+        f"{len(known)} formulas, {len(stamps)} stamped, {len(read)} of them also read from the page and computed."
+    )
     if left:
         print(f"\n{left} without a stamp. Mend the page or the test, or stamp: --stamp LABEL …")
     return int(bool(left))
