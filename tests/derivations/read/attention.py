@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import torch
 
 from ways import (
     ANY,
@@ -83,8 +84,6 @@ def piece(scores, values, top):
 
 def block(D):
     """The weights of one block of torch's transformer."""
-    import torch
-
     layer = torch.nn.TransformerEncoderLayer(D, 1, 4 * D)
     return sum(p.numel() for p in layer.parameters())
 
@@ -101,7 +100,7 @@ QKV = {
     r"\mathbf V": matrix(4, 3),
     r"\bar{\mathbf O}": matrix(3, 3),
 }
-NORM = {"x": vector(5), "i": range(5), "j": range(5)}
+NORM = {"x": vector(5), "i": range(2), "j": range(2)}
 PIECES = {
     "s": vector(6),
     "values": matrix(6, 2),
@@ -118,7 +117,7 @@ READ = {
         {"l": range(4)},
     ),
     "eq-attention-jacobian": (
-        {"s": vector(4), r"\tau": WIDE, "i": range(4), "j": range(4)},
+        {"s": vector(4), r"\tau": WIDE, "i": range(2), "j": range(2)},
         {
             r"\frac{\partial p_i}{\partial s_j}": lambda s, tau, i, j: (
                 jacobian(lambda s: softmax(s / tau), s)[i, j]

@@ -79,9 +79,8 @@ LAYER = {
     "b": matrix(1, 4),
     "delta": matrix(3, 4),
 }
-ENTRY = {"n": range(3), "i": range(2), "j": range(4)}
-LOGITS = {"z": vector(4), "y": range(4), "i": range(4)}
-BATCH = {"x": vector(5), "g": vector(5), "n": range(5), "m": range(5)}
+LOGITS = {"z": vector(4), "y": range(2), "i": range(2)}
+BATCH = {"x": vector(5), "g": vector(5), "n": range(2), "m": range(2)}
 
 
 def of_layer(place):
@@ -218,7 +217,7 @@ READ = {
         },
     ),
     "eq-backpropagation-softmax-jacobian": (
-        {"z": vector(3), "i": range(3), "j": range(3)},
+        {"z": vector(3), "i": range(2), "j": range(2)},
         {
             r"\frac{\partial p_i}{\partial z_j}": lambda z, i, j: jacobian(
                 softmax, z

@@ -266,7 +266,7 @@ READ = {
     ),
     "eq-eeg-classification-double-softmax": (
         {},
-        {r"\ell": lambda: twice(4)},
+        {r"\ell": lambda: twice(4, size=2.0)},
         {"M": 4, "e": math.e},
         {r"\ell": lambda: twice(4)},
     ),

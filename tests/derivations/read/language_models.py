@@ -24,7 +24,7 @@ PAIRS = pairs(TEXT)
 NEXT = PAIRS / PAIRS.sum(axis=1, keepdims=True)
 
 
-def shared(seen, total, kinds, back, extra):
+def shared(seen, total, back, extra):
     """Give each seen word its count and share `extra` by the model below."""
     return (seen + extra * back) / (total + extra)
 
@@ -112,10 +112,10 @@ READ = {
         COUNTS,
         {
             r"P(w\mid h)": lambda seen, rest, V, *_: shared(
-                seen, total(seen, rest), 0, 1 / V, V
+                seen, total(seen, rest), 1 / V, V
             ),
             r"\sum_{w:\,c(hw)=0}P(w\mid h)": lambda seen, rest, V, *_: sum(
-                shared(0, total(seen, rest), 0, 1 / V, V)
+                shared(0, total(seen, rest), 1 / V, V)
                 for _ in range(V - kinds(seen, rest))
             ),
             "c(h)": total,
@@ -126,7 +126,7 @@ READ = {
         COUNTS,
         {
             r"P(w\mid h)": lambda seen, rest, V, back, D: shared(
-                seen, total(seen, rest), 0, back, kinds(seen, rest)
+                seen, total(seen, rest), back, kinds(seen, rest)
             ),
             r"\lambda": lambda seen, rest, *_: (
                 1 - kinds(seen, rest) / (kinds(seen, rest) + total(seen, rest))

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import torch
 from scipy.stats import chi2
+from torch.distributions import MultivariateNormal, kl_divergence
 
 from ways import (
     ANY,
@@ -84,8 +85,6 @@ def spread_points(rng):
 
 
 def divergence(mu_q, cov_q, mu_p, cov_p):
-    from torch.distributions import MultivariateNormal, kl_divergence
-
     mu_q, cov_q, mu_p, cov_p = map(torch.tensor, (mu_q, cov_q, mu_p, cov_p))
     q, p = MultivariateNormal(mu_q, cov_q), MultivariateNormal(mu_p, cov_p)
     return kl_divergence(q, p).item()
