@@ -1,5 +1,6 @@
 """The tool behind `make oldest` and `make newest`: what it installs and what it runs."""
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -14,10 +15,11 @@ TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 def test_each_package_is_pinned_to_its_lower_bound_or_free():
     tomllib = pytest.importorskip("tomllib")
-    listed = tomllib.loads(TEXT)["project"]["dependencies"]
+    project = tomllib.loads(TEXT)["project"]
+    listed = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     assert versions.requirements("oldest", TEXT) == [each.replace(">=", "==") for each in listed]
     assert versions.requirements("newest", TEXT) == [each.split(">=")[0] for each in listed]
-    assert {"torch==2.6.0", "torchvision==0.21.0"} <= set(versions.requirements("oldest", TEXT))
+    assert {"torch==2.6.0", "torchvision==0.21.0", "moabb==1.2"} <= set(versions.requirements("oldest", TEXT))
 
 
 def test_each_test_file_is_run_or_named_as_none_of_the_package():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the tests and notebooks need beside the book's own packages, always the newest.
-TOOLS = ["ipykernel", "nbval", "pytest", "pytest-timeout", "pytest-xdist", "sympy", "tensorboard"]
+TOOLS = ["ipykernel", "nbval", "pytest", "pytest-timeout", "pytest-xdist", "sympy"]
 NOT_UNIT = {  # tests of the book's pages, builds and tools: their packages are pinned in requirements.txt
     *("anatomy", "claims_words", "extensions", "figures", "glossary", "gpu_tool", "new_chapter", "notebooks"),
     *("reader_path", "repository", "tool_notebooks", "formulas_tool", "smoke_tool", "versions"),
@@ -28,9 +28,10 @@ for module in pkgutil.walk_packages(dlp_utils.__path__, "dlp_utils."):
 
 
 def requirements(which, text):
-    """Return the packages of pyproject.toml's text: pinned to their lower bounds ("oldest") or free ("newest")."""
+    """The packages of pyproject.toml's text, extras too: pinned to lower bounds ("oldest") or free ("newest")."""
     listed = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.M | re.S)[1]
-    bounds = re.findall(r'^\s*"([\w-]+)>=([\w.]+)"', listed, re.M)
+    listed += re.search(r"^\[project.optional-dependencies\]\n(.*?)\n\n", text, re.M | re.S)[1]
+    bounds = re.findall(r'^(?:\w+ = \[|\s*)"([\w-]+)>=([\w.]+)"', listed, re.M)
     return [f"{name}=={version}" if which == "oldest" else name for name, version in bounds]
 
 
