@@ -7,6 +7,9 @@ import math
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from dlp_utils.models.attention import Block
 
 UNIT = (0.1, 0.9)
 WIDE = (0.3, 3.0)
@@ -174,6 +177,13 @@ def after(steps, step, start):
 def weights_of(*layers):
     """The number of weights of some torch layers."""
     return sum(p.numel() for layer in layers for p in layer.parameters())
+
+
+def multiplications(N, D):
+    """Of one block of the attention chapter on N rows, counted by torch."""
+    with FlopCounterMode(display=False) as count:
+        Block(D, 1)(torch.randn(1, N, D))
+    return count.get_total_flops() // 2  # it counts the additions, too
 
 
 def conv(c, o, size=1, bias=False, groups=1):

@@ -4,7 +4,16 @@ import math
 import numpy as np
 import torch
 
-from ways import ANY, UNIT, WIDE, conv, normal_mean, relu, weights_of
+from ways import (
+    ANY,
+    UNIT,
+    WIDE,
+    conv,
+    integral,
+    multiplications,
+    normal,
+    weights_of,
+)
 
 # Channels are whole numbers; a formula of counts holds for all others, too.
 WIDTH = range(2, 9)
@@ -45,16 +54,18 @@ def mobilenet():
     return sum(weights_of(*part) for part in parts)
 
 
-def products(*shapes):
-    """Multiplications of (rows, inner, columns) matrix products."""
-    return sum(math.prod(shape) for shape in shapes)
+def grown():
+    """Multiplications of a network that is deeper, wider, on more pixels."""
+    small = weights_of(*[conv(100, 100, 3)] * 10) * 100**2
+    return weights_of(*[conv(110, 110, 3)] * 12) * 115**2 / small
 
 
 def after_the_relu():
-    """Half the slope's square times the variance that is left (He: 2)."""
-    first = math.sqrt(1 / (2 * math.pi))
-    square = normal_mean(lambda z: relu(z) ** 2 + relu(-z) ** 2) / 2
-    return math.sqrt(2 * (square - first**2))
+    """Root of twice the variance behind a ReLU (He's weights double it)."""
+    first, second = (
+        integral(lambda z, k=k: z**k * normal(z), 0, 12) for k in (1, 2)
+    )
+    return math.sqrt(2 * (second - first**2))
 
 
 READ = {
@@ -139,7 +150,7 @@ READ = {
             )
         },
     ),
-    "eq-architectures-compound": ({}, {"": lambda: 1.2 * 1.21 * 1.3225}),
+    "eq-architectures-compound": ({}, {"": grown}),
     "eq-architectures-wide": (
         {
             "K": range(1, 4),
@@ -178,15 +189,7 @@ READ = {
     ),
     "eq-architectures-vit": (
         {"T": WIDTH, "D": WIDTH},
-        {
-            "": lambda T, D: products(
-                *[(T, D, D)] * 4,
-                (T, D, T),
-                (T, T, D),
-                (T, D, 4 * D),
-                (T, 4 * D, D),
-            )
-        },
+        {"": multiplications},
     ),
     "eq-architectures-next": (
         {"c": WIDTH},

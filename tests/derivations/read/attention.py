@@ -9,6 +9,7 @@ from ways import (
     gradient,
     jacobian,
     matrix,
+    multiplications,
     softmax,
     vector,
 )
@@ -77,6 +78,15 @@ def layer_norm(x):
     return (x - x.mean()) / x.std()
 
 
+def left_of_the_input(L):
+    """2L times: add as much again at a right angle, and normalize."""
+    x = np.eye(2 * L + 1)[0]
+    for k in range(1, 2 * L + 1):
+        x[k] = 1
+        x = x / np.linalg.norm(x)
+    return x[0]
+
+
 def piece(scores, values, top):
     e = np.exp(scores - top)
     return e.sum(), e @ values
@@ -86,12 +96,6 @@ def block(D):
     """The weights of one block of torch's transformer."""
     layer = torch.nn.TransformerEncoderLayer(D, 1, 4 * D)
     return sum(p.numel() for p in layer.parameters())
-
-
-def work(N, D):
-    """Multiplications: maps, small network, scores, sums of the values."""
-    maps = sum(N * a * b for a, b in [(D, D)] * 4 + [(D, 4 * D), (4 * D, D)])
-    return maps + 2 * len([None for n in range(N) for m in range(N)]) * D
 
 
 QKV = {
@@ -199,11 +203,11 @@ READ = {
     "eq-attention-parameters": ({"D": range(2, 9)}, {"": block}),
     "eq-attention-macs": (
         {"N": range(2, 9), "D": range(2, 9)},
-        {"": work},
+        {"": multiplications},
     ),
     "eq-attention-post-norm": (
         {"L": range(1, 9)},
-        {"": lambda L: np.prod([math.cos(math.pi / 4)] * 2 * L)},
+        {"": left_of_the_input},
     ),
     "eq-attention-online": (
         PIECES,

@@ -2,6 +2,8 @@ import itertools
 import math
 
 import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from ways import (
     ANY,
@@ -51,12 +53,14 @@ def batch_norm(x, epsilon=0.0):
 
 
 def operations(N, widths):
-    """Multiplications and additions: (forward, backward)."""
-    forward = backward = 0
-    for k, (d, e) in enumerate(itertools.pairwise(widths)):
-        forward += 2 * N * d * e
-        backward += 2 * N * d * e * (2 if k else 1)
-    return forward, backward
+    """Multiplications and additions, counted by torch: forward, backward."""
+    pairs = itertools.pairwise(widths)
+    layers = [torch.nn.Linear(a, b, bias=False) for a, b in pairs]
+    with FlopCounterMode(display=False) as count:
+        end = torch.nn.Sequential(*layers)(torch.randn(N, widths[0])).sum()
+        forward = count.get_total_flops()
+        end.backward()
+    return forward, count.get_total_flops() - forward
 
 
 def products(K, d, reverse):

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from ways import (
     after,
     covariance,
     integral,
+    root,
     slope,
     softmax,
     vector,
@@ -56,8 +58,9 @@ def conditioned(before, now, x, x_t):
 
 def normal_divergence(m1, s1, m2, s2):
     """Between Gaussians with the same variance in each direction."""
-    q = Normal(torch.tensor(m1), s1 * torch.ones(len(m1)))
-    p = Normal(torch.tensor(m2), s2 * torch.ones(len(m2)))
+    one = torch.ones(len(m1), dtype=torch.float64)
+    q = Normal(torch.tensor(m1), s1 * one)
+    p = Normal(torch.tensor(m2), s2 * one)
     return kl_divergence(q, p).sum().item()
 
 
@@ -70,6 +73,32 @@ def noise_loss(before, now, sigma, x, noise, guess):
     return normal_divergence(true, math.sqrt(var), wrong, sigma)
 
 
+def own_weight(later, now):
+    """The loss of a noise that is wrong by 1, with the chain's variance."""
+    before, after_ = (1 / (1 + math.exp(-x)) for x in (later, now))
+    sd = math.sqrt(conditioned(before, after_, 0, 0)[1])
+    nothing = np.zeros(1)
+    return noise_loss(before, after_, sd, nothing, nothing + 1, nothing)
+
+
+def time_of(lam):
+    """Where the cosine schedule has this log SNR."""
+    return root(
+        lambda r: -2 * math.log(math.tan(math.pi * r / 2)) - lam,
+        1e-9,
+        1 - 1e-9,
+    )
+
+
+def walk_by_angles(steps):
+    """Euler's steps on standard Gaussian data, over the true spread."""
+    rho = np.tan([sum(steps[k:]) for k in range(len(steps) + 1)])
+    x = math.hypot(1, rho[0])
+    for now, following in itertools.pairwise(rho):
+        x = x + (following - now) * now * x / (1 + now**2)
+    return x
+
+
 def picture_loss(before, now, x, guessed, noise):
     """The same with the chain's own variance and a guess of the picture."""
     x_t = math.sqrt(now) * x + math.sqrt(1 - now) * noise
@@ -80,7 +109,7 @@ def picture_loss(before, now, x, guessed, noise):
 
 
 def step_by_step(C, shares):
-    """Covariance, and mean square a pixel, after these steps."""
+    """The covariance after these steps."""
     for share in shares:
         C = share * C + (1 - share) * np.eye(len(C))
     return C
@@ -542,9 +571,9 @@ READ = {
         {r"\bar x_u": walked},
     ),
     "eq-diffusion-shrink": (
-        {"steps": lambda rng: rng.uniform(0.1, 0.4, 4)},
+        {"steps": lambda rng: rng.uniform(0.1, 0.35, 4)},
         {
-            "r_S": lambda steps: np.exp(np.log(np.cos(steps)).sum()),
+            "r_S": walk_by_angles,
             r"\Delta": lambda steps: [0, *steps],
             r"\Psi": sum,
         },
@@ -642,9 +671,9 @@ READ = {
         },
     ),
     "eq-diffusion-weight": (
-        {r"\lambda_{t-1}": ANY, r"\lambda_t": ANY},
+        {r"\lambda_{t-1}": (0.5, 3), r"\lambda_t": (-3, 0)},
         {
-            "W_t": lambda a, b: (math.exp(a - b) - 1) / 2,
+            "W_t": own_weight,
             r"\operatorname{SNR}(t-1)": lambda a, b: math.exp(a),
             r"\operatorname{SNR}(t)": lambda a, b: math.exp(b),
         },
@@ -653,7 +682,9 @@ READ = {
         {r"\lambda": ANY},
         {
             r"\chi(\lambda)": snr_density,
-            r"\Bigl|\frac{d(t/T)}{d\lambda}\Bigr|": snr_density,
+            r"\Bigl|\frac{d(t/T)}{d\lambda}\Bigr|": lambda lam: abs(
+                slope(time_of, lam)
+            ),
         },
     ),
     "eq-diffusion-velocity-weight": (

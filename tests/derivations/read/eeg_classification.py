@@ -40,13 +40,6 @@ def wave(a, omega, phi, P):
     return a * np.cos(omega * np.arange(P) + phi)
 
 
-def log_power(nu, order):
-    """Mean or variance of log χ²: by quantiles, over the probability."""
-    x = (np.arange(400000) + 0.5) / 400000
-    logs = np.log(chi2.ppf(x, nu))
-    return logs.mean() if order == 1 else logs.var()
-
-
 def quotient(w, first, both):
     w = np.reshape(w, (-1, 1))
     return (w.T @ first @ w).item() / (w.T @ both @ w).item()
@@ -171,7 +164,9 @@ READ = {
     "eq-eeg-classification-chi-power": (
         {r"\nu": range(2, 7), r"\tau": (0.5, 2)},
         {
-            r"\E\bigl[(\chi^2_\nu)^\tau\bigr]": power_mean,
+            r"\E\bigl[(\chi^2_\nu)^\tau\bigr]": lambda nu, tau: chi2(
+                nu
+            ).expect(lambda u: u**tau),
             r"\int_0^\infty"
             r"\frac{u^{\nu/2+\tau-1}e^{-u/2}}{2^{\nu/2}\,\Gamma(\nu/2)}\,du": (
                 power_mean

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 from scipy.linalg import sqrtm
+from scipy.stats import binom
 
 from ways import (
     UNIT,
@@ -65,14 +66,21 @@ def entropy(s):
 
 
 def survivors(U, q):
-    """One place a pass, the surest first: share of the rare kind."""
-    return np.mean([q**left for left in range(1, U + 1)])
+    """One place a pass: rare ones are painted when nothing else is left."""
+    painted = 0.0
+    for left in range(1, U + 1):
+        rare = np.arange(left + 1)
+        p = binom.pmf(rare, left, q)
+        painted += p @ np.maximum(rare - (left - 1), 0)
+    return painted / U
 
 
 def frechet(mu1, mu2, one, two):
-    """Through the eigenvalues of the product."""
-    root = np.sqrt(np.linalg.eigvals(one @ two).real).sum()
-    return ((mu1 - mu2) ** 2).sum() + np.trace(one + two) - 2 * root
+    """With the coupling of two clouds that keeps them closest."""
+    a, b = np.linalg.cholesky(one), np.linalg.cholesky(two)
+    together = np.linalg.svd(a.T @ b)[1].sum()
+    far = ((mu1 - mu2) ** 2).sum()
+    return far + np.trace(one + two) - 2 * together
 
 
 def turned(rng):

@@ -24,9 +24,17 @@ PAIRS = pairs(TEXT)
 NEXT = PAIRS / PAIRS.sum(axis=1, keepdims=True)
 
 
-def shared(seen, total, back, extra):
-    """Give each seen word its count and share `extra` by the model below."""
-    return (seen + extra * back) / (total + extra)
+def events(seen, rest, back):
+    """Each token is an event, and each kind of word one for what is new."""
+    first = [1.0] * seen + [0.0] * sum(rest)
+    return first + [back] * kinds(seen, rest)
+
+
+def one_more(seen, rest, V):
+    """All V words, each seen once more than it was: (first, unseen ones)."""
+    counts = np.array([seen, *rest] + [0] * (V - 1 - len(rest)))
+    p = (counts + 1) / (counts + 1).sum()
+    return p[0], p[counts == 0].sum()
 
 
 def discounted(seen, rest, D, back):
@@ -43,8 +51,9 @@ def entropy_at(beta, s):
     return -(p * np.log(p)).sum()
 
 
-def transition(rng):
-    return rng.dirichlet(np.ones(3), size=3)
+def joint(rng):
+    """The probabilities of pairs, this word and the next."""
+    return rng.dirichlet(np.ones(9)).reshape(3, 3)
 
 
 COUNTS = {
@@ -77,16 +86,14 @@ READ = {
         },
     ),
     "eq-language-models-step": (
+        {"J": joint, "b": range(3)},
         {
-            "p": shares(3),
-            "P": transition,
-            "b": range(3),
-        },
-        {
-            "p'_b": lambda p, P, b: sum(p[a] * P[a, b] for a in range(3)),
-            r"\mathbf p'": lambda p, P, b: np.einsum("a,ab->b", p, P),
-            r"\mathbf p": lambda p, P, b: p,
-            r"\mathbf P": lambda p, P, b: P,
+            "p'_b": lambda J, b: J[:, b].sum(),
+            r"\mathbf p'": lambda J, b: J.sum(axis=0),
+            "p": lambda J, b: J.sum(axis=1),
+            r"\mathbf p": lambda J, b: J.sum(axis=1),
+            "P": lambda J, b: J / J.sum(axis=1, keepdims=True),
+            r"\mathbf P": lambda J, b: J / J.sum(axis=1, keepdims=True),
         },
         {"a": range(3)},
     ),
@@ -111,12 +118,11 @@ READ = {
     "eq-language-models-add-one": (
         COUNTS,
         {
-            r"P(w\mid h)": lambda seen, rest, V, *_: shared(
-                seen, total(seen, rest), 1 / V, V
-            ),
-            r"\sum_{w:\,c(hw)=0}P(w\mid h)": lambda seen, rest, V, *_: sum(
-                shared(0, total(seen, rest), 1 / V, V)
-                for _ in range(V - kinds(seen, rest))
+            r"P(w\mid h)": lambda seen, rest, V, *_: one_more(seen, rest, V)[
+                0
+            ],
+            r"\sum_{w:\,c(hw)=0}P(w\mid h)": lambda seen, rest, V, *_: (
+                one_more(seen, rest, V)[1]
             ),
             "c(h)": total,
             "T(h)": kinds,
@@ -125,11 +131,11 @@ READ = {
     "eq-language-models-witten-bell": (
         COUNTS,
         {
-            r"P(w\mid h)": lambda seen, rest, V, back, D: shared(
-                seen, total(seen, rest), back, kinds(seen, rest)
+            r"P(w\mid h)": lambda seen, rest, V, back, D: np.mean(
+                events(seen, rest, back)
             ),
-            r"\lambda": lambda seen, rest, *_: (
-                1 - kinds(seen, rest) / (kinds(seen, rest) + total(seen, rest))
+            r"\lambda": lambda seen, rest, *_: np.mean(
+                [1] * total(seen, rest) + [0] * kinds(seen, rest)
             ),
             "c(h)": total,
             "T(h)": kinds,

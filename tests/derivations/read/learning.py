@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -5,7 +6,6 @@ from scipy.stats import rankdata
 
 from ways import (
     ANY,
-    UNIT,
     WIDE,
     cases,
     curvature,
@@ -35,8 +35,11 @@ RIDGE = {
 }
 
 
-def noise_gain(phi, lam):
-    return np.linalg.solve(phi.T @ phi + lam * np.eye(phi.shape[1]), phi.T)
+def noise_gain(phi, w, lam):
+    """The mean square of the weights, over all signs of the noise."""
+    signs = itertools.product([-1.0, 1.0], repeat=len(phi))
+    noises = [w * np.array(one)[:, None] for one in signs]
+    return np.mean([(ridge(phi, one, lam) ** 2).sum() for one in noises])
 
 
 def descent(phi, target, eta, k):
@@ -109,9 +112,7 @@ READ = {
         {"phi": matrix(6, 4), r"\omega": WIDE, r"\lambda": WIDE},
         {
             r"\E\,\lVert\mathbf a_\lambda-\E\,\mathbf a_\lambda\rVert^2": (
-                lambda phi, w, lam: np.trace(
-                    w**2 * noise_gain(phi, lam) @ noise_gain(phi, lam).T
-                )
+                noise_gain
             ),
             r"\sigma": lambda phi, *_: np.linalg.svd(phi)[1],
         },
@@ -149,8 +150,13 @@ READ = {
         },
     ),
     "eq-learning-bayes": (
-        {"r": UNIT, r"\pi": UNIT, "q": UNIT},
-        {r"\text{precision}": lambda r, c, q: 1 / (1 + q / r * (1 / c - 1))},
+        {"people": lambda rng: rng.integers(1, 9, size=(2, 2))},
+        {  # rows: ill or not; columns: called ill or not
+            r"\text{precision}": lambda n: n[0, 0] / n[:, 0].sum(),
+            "r": lambda n: n[0, 0] / n[0].sum(),
+            r"\pi": lambda n: n[0].sum() / n.sum(),
+            "q": lambda n: n[1, 0] / n[1].sum(),
+        },
     ),
     "eq-learning-auc": (
         {"s": lambda rng: rng.integers(0, 5, size=9).astype(float)},

@@ -4,7 +4,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from dlp_utils.models.segmentation import ResNetEncoder, ResNetUNet, UNet
+from dlp_utils.models.segmentation import (
+    CBAM,
+    ResNetEncoder,
+    ResNetUNet,
+    UNet,
+)
 from ways import (
     ANY,
     UNIT,
@@ -12,7 +17,8 @@ from ways import (
     gradient,
     integral,
     matrix,
-    normal,
+    normal_below,
+    root,
     slope,
     vector,
     weights_of,
@@ -55,13 +61,22 @@ def size(S, m, K, P, a):
 
 
 def errors(A, B):
-    """(false positives, false negatives, sizes, accuracy, intersection)"""
+    """False positives and negatives, accuracy and Dice."""
     return {
         "FP": (A * (1 - B)).sum(),
         "FN": (B * (1 - A)).sum(),
         "a": np.mean(A == B),
         "D": 2 * (A * B).sum() / (A.sum() + B.sum()),
     }
+
+
+def apart(s):
+    """E|u-u'|: twice the share of lines that only one of them has passed."""
+
+    def between(x):
+        return normal_below(x / s) * (1 - normal_below(x / s))
+
+    return 2 * integral(between, -12 * s, 12 * s)
 
 
 def decoder(w, b, d):
@@ -165,7 +180,7 @@ READ = {
             "b": range(2, 9),
             "d": lambda rng: 8 * int(rng.integers(1, 4)),
         },
-        {"": decoder, r"\kappa": lambda w, b, d: d * d / 4 + 9 * d / 8 + 98},
+        {"": decoder, r"\kappa": lambda w, b, d: weights_of(CBAM(d))},
     ),
     "eq-segmentation-jensen": (
         {"J": lambda rng: rng.uniform(0.1, 0.9, 4)},
@@ -277,19 +292,18 @@ READ = {
     ),
     "eq-segmentation-separate": (
         {r"\sigma": WIDE},
-        {
-            r"\E|u-u'|": lambda s: (
-                2 * integral(lambda z: math.sqrt(2) * s * z * normal(z), 0, 12)
-            )
-        },
+        {r"\E|u-u'|": apart},
     ),
     "eq-segmentation-inside-cell": (
         {"f": UNIT},
-        {"z": lambda f: (f - 0.5) / 2 / (1.5 - f)},
+        {"z": lambda f: root(lambda z: z / (z + 0.5) - f + 0.5, -0.3, 99)},
     ),
     "eq-segmentation-dice-iou": (
-        {"J": UNIT},
-        {"D": lambda J: 2 * J / (1 + J)},
+        MASKS,
+        {
+            "J": lambda A, B: (A * B).sum() / np.maximum(A, B).sum(),
+            "D": lambda A, B: errors(A, B)["D"],
+        },
     ),
     "eq-segmentation-plateau": (
         {r"\pi": UNIT, "p": UNIT},

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from ways import (
     ANY,
@@ -111,6 +112,28 @@ def of_direction(w):
     """A loss that does not change with the length of w."""
     w = w / np.linalg.norm(w)
     return w[0] ** 3 + 2 * w[1] * w[2] - w[2]
+
+
+def smoothed(alpha, classes):
+    """The logit of the true class, all others .7, where the loss is lowest."""
+
+    def loss(z):
+        logits = torch.full((1, classes), 0.7, dtype=torch.float64)
+        logits[0, 0] = z
+        how = {"label_smoothing": alpha}
+        return F.cross_entropy(logits, torch.tensor([0]), **how).item()
+
+    return root(lambda z: slope(loss, z), 0, 50)
+
+
+def noisy_squares(k, lam, tau, b):
+    """E[e_k²] over all signs of the noises."""
+    size = tau / math.sqrt(b)
+    noise = draws([-size, size], k)
+    end = after(
+        k, lambda e, i: e - (lam * e + noise[i]) / (lam * (i + 1)), 1.7
+    )
+    return float(np.mean(end**2))
 
 
 def dropped(x, q):
@@ -243,7 +266,7 @@ READ = {
         },
     ),
     "eq-training-adam-l2": (
-        {r"\theta_0": (0.05, 0.4), r"\eta": (0.5, 0.9), "rho": UNIT},
+        {r"\theta_0": (-0.4, 0.4), r"\eta": (0.5, 0.9), "rho": UNIT},
         {
             r"\theta_1": lambda start, eta, rho: stepped(
                 "Adam", start, [0], lr=eta, weight_decay=rho, eps=0
@@ -295,13 +318,8 @@ READ = {
                 lambda e, i: e - (lam * e + xi[i + 1]) / (lam * (i + 1)),
                 1.7,
             ),
-            r"\E[e_k^2]": lambda lam, k, xi, tau, b: after(
-                k,
-                lambda q, i: (
-                    (1 - 1 / (i + 1)) ** 2 * q
-                    + tau**2 / b / (lam * (i + 1)) ** 2
-                ),
-                1.7,
+            r"\E[e_k^2]": lambda lam, k, xi, tau, b: noisy_squares(
+                k, lam, tau, b
             ),
         },
     ),
@@ -376,9 +394,6 @@ READ = {
     ),
     "eq-training-smoothing-gap": (
         {r"\alpha": UNIT, "C": range(2, 9)},
-        {
-            "z_y": lambda a, c: math.log(1 - a + a / c),
-            "z_i": lambda a, c: math.log(a / c),
-        },
+        {"z_y": smoothed, "z_i": lambda a, c: 0.7},
     ),
 }

@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from dlp_utils.models.transformers import GPT, Config
 from ways import WIDE, draws, gradient, matrix, vector
 
 
@@ -18,9 +19,10 @@ def work(n, V, D, K):
 
 
 def cached(K, D, T):
-    """Numbers that K blocks keep of T positions: their keys and values."""
-    kept = [(np.zeros((T, D)), np.zeros((T, D))) for _ in range(K)]
-    return sum(a.size + b.size for a, b in kept)
+    """Numbers that a model keeps of T positions, in all blocks."""
+    model = GPT(Config(vocab=5, width=D, heads=1, layers=K, length=T))
+    kept = model(torch.zeros(1, T, dtype=torch.long))[1]
+    return sum(part.numel() for block in kept for part in block)
 
 
 def logit_variance(h, sigma):
@@ -31,6 +33,21 @@ def logit_variance(h, sigma):
 
 def adapted(x, W, A, B, alpha):
     return x @ W + alpha * x @ A @ B
+
+
+def with_respect_to(place):
+    """The gradient of W, A or B."""
+
+    def found(*values):
+        *factors, bar = values
+
+        def loss(one):
+            others = [*factors[:place], one, *factors[place + 1 :]]
+            return (bar * adapted(*others)).sum()
+
+        return gradient(loss, factors[place])
+
+    return found
 
 
 LORA = {
@@ -74,7 +91,7 @@ READ = {
         {},
     ),
     "eq-transformers-memory": (
-        {"K": range(2, 9), "D": range(2, 9), "T": range(2, 9)},
+        {"K": range(2, 5), "D": range(2, 9, 2), "T": range(2, 9)},
         {r"\text{numbers in the cache}": cached},
     ),
     "eq-transformers-mixed-gradient": (
@@ -102,13 +119,9 @@ READ = {
     "eq-transformers-lora-gradient": (
         LORA | {"bar": matrix(4, 5)},
         {
-            r"\mathbf G": lambda x, W, A, B, alpha, bar: x.T @ bar,
-            r"\bar{\mathbf A}": lambda x, W, A, B, alpha, bar: gradient(
-                lambda A: (bar * adapted(x, W, A, B, alpha)).sum(), A
-            ),
-            r"\bar{\mathbf B}": lambda x, W, A, B, alpha, bar: gradient(
-                lambda B: (bar * adapted(x, W, A, B, alpha)).sum(), B
-            ),
+            r"\mathbf G": with_respect_to(1),
+            r"\bar{\mathbf A}": with_respect_to(2),
+            r"\bar{\mathbf B}": with_respect_to(3),
         },
     ),
     "eq-transformers-lora-merge": (LORA, {}),

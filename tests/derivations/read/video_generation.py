@@ -1,9 +1,10 @@
+import itertools
 import math
 
 import numpy as np
 import torch
 from scipy.stats import chi2
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from ways import (
     ANY,
@@ -11,11 +12,14 @@ from ways import (
     WIDE,
     covariance,
     draws,
+    gradient,
     integral,
+    jacobian,
     lowest,
     matrix,
     normal_mean,
     settled,
+    slope,
     vector,
 )
 
@@ -37,6 +41,13 @@ def painted_error(previous, g, q, nu):
     return (1 - g) ** 2 * (previous + q**2) + g**2 * nu**2
 
 
+def mixed_square(previous, g, q, nu):
+    """The mean square over all signs of the three errors."""
+    old, drift, seen = draws([-1, 1], 3)
+    error = (1 - g) * (math.sqrt(previous) * old - q * drift)
+    return float(np.mean((error + g * nu * seen) ** 2))
+
+
 def coin(r, q, nu):
     """Gain and error where both have settled, the best gain by search."""
 
@@ -52,8 +63,16 @@ def coin(r, q, nu):
 
 
 def growth(lam, tau, sigma):
-    linear = [[-1, lam], [lam, -lam * tau]]
-    return max(np.linalg.eigvals(np.array(linear) / sigma**2).real)
+    """The fastest way out of silence: curvatures of the loss, negative."""
+
+    def loss(place):
+        return linear_loss(*place, 1.0, lam, sigma, tau / sigma**2)
+
+    def uphill(place):
+        return gradient(loss, place, h=1e-2)
+
+    hessian = jacobian(uphill, np.zeros(2), h=1e-2)
+    return -np.linalg.eigvals(hessian).real.min()
 
 
 def density(x, m, v):
@@ -103,13 +122,22 @@ def from_one(*arrays):
     return np.pad(np.array(arrays), [(0, 0), (1, 0)])
 
 
-def score_moments(d, constant):
-    """E[(S + ε² - c)²ε²], S of d-1 squares: from the moments of a normal."""
-    squares = chi2(d - 1)
-    first, second = squares.mean(), squares.var() + squares.mean() ** 2
-    e2, e4, e6 = 1, 3, 15
-    total = second * e2 + 2 * first * (e4 - constant * e2)
-    return total + e6 - 2 * constant * e4 + constant**2 * e2
+def score_variance(d, constant):
+    """Of (f(ε) - c)·ε₁: by nodes that are exact up to the seventh power."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(4)
+    e = np.array(list(itertools.product(nodes, repeat=d)))
+    weights = weights / weights.sum()
+    p = np.prod(list(itertools.product(weights, repeat=d)), axis=1)
+    estimate = ((e**2).sum(axis=1) - constant) * e[:, 0]
+    return p @ estimate**2 - (p @ estimate) ** 2
+
+
+def score_moment(d):
+    """E[(S + ε₁²)²ε₁²] by the distribution of S, d - 1 squares."""
+    s = chi2(d - 1)
+    return normal_mean(
+        lambda e: (s.var() + s.mean() ** 2) * e**2 + 2 * s.mean() * e**4 + e**6
+    )
 
 
 def linear_loss(w, a, v, lam, sigma, beta):
@@ -136,6 +164,13 @@ def optimum(lam, tau):
     return squared, (a * a * lam + v - 1 - math.log(v)) / 2
 
 
+def ramps(n, ramp, M):
+    """The mean of M cycles of n steps that rise in the first `ramp`."""
+    T = n * M
+    share = ramp / n
+    return np.mean([min(1, (k * M % T) / T / share) for k in range(T)])
+
+
 def flickering(rho):
     """(g before, g, z before, z): all cases of independent signs."""
     before, fresh, one, two = draws([-1, 1], 4)
@@ -143,10 +178,15 @@ def flickering(rho):
 
 
 def best_prior(mu, s):
-    """Mean and variance by search, one after the other."""
-    center = lowest(lambda m: np.mean((mu - m) ** 2), -9, 9)
-    rest = np.mean(s**2 + (mu - center) ** 2)
-    return center, lowest(lambda v: rest / v + math.log(v), 1e-3, 99)
+    """Mean and variance of the prior, by search on the mean divergence."""
+    mu, s = torch.tensor(mu), torch.tensor(s)
+
+    def cost(m, v):
+        prior = Normal(torch.tensor(m), torch.tensor(math.sqrt(v)))
+        return kl_divergence(Normal(mu, s), prior).mean().item()
+
+    center = lowest(lambda m: cost(m, 1.0), -9.0, 9.0)
+    return center, lowest(lambda v: cost(center, v), 1e-3, 99.0)
 
 
 GAUSSIANS = {
@@ -229,18 +269,18 @@ READ = {
         {"d": 3},
     ),
     "eq-video-generation-variance": (
-        {"d": range(2, 9)},
+        {"d": range(2, 8)},
         {
-            r"\Var_\text{reparam}": lambda d: normal_mean(lambda e: 4 * e**2),
-            r"\Var_\text{score}": lambda d: score_moments(d, 0),
-            r"\E\bigl[(S+\epsilon_1^2)^2\epsilon_1^2\bigr]": lambda d: (
-                score_moments(d, 0)
+            r"\Var_\text{reparam}": lambda d: normal_mean(
+                lambda e: slope(lambda m: (m + e) ** 2, 0.0) ** 2
             ),
+            r"\Var_\text{score}": lambda d: score_variance(d, 0),
+            r"\E\bigl[(S+\epsilon_1^2)^2\epsilon_1^2\bigr]": score_moment,
         },
     ),
     "eq-video-generation-baseline": (
-        {"d": range(2, 9)},
-        {r"\Var_\text{baseline}": lambda d: score_moments(d, d)},
+        {"d": range(2, 8)},
+        {r"\Var_\text{baseline}": lambda d: score_variance(d, d)},
     ),
     "eq-video-generation-likelihood": (
         FRAMES | {r"\sigma": WIDE},
@@ -348,7 +388,7 @@ READ = {
     ),
     "eq-video-generation-mix-error": (
         {r"\E e_{t-1}^2": WIDE, "g": UNIT, "q": WIDE, r"\nu": WIDE},
-        {r"\E e_t^2": painted_error},
+        {r"\E e_t^2": mixed_square},
     ),
     "eq-video-generation-forced": (
         {"q": WIDE, r"\nu": WIDE},
@@ -375,11 +415,10 @@ READ = {
         },
     ),
     "eq-video-generation-schedule-mean": (
-        {"R": UNIT, "n": (2, 30)},
+        {"n": range(6, 30), "ramp": range(1, 6), "M": range(1, 4)},
         {
-            r"\frac1T\sum_k\frac{\beta_k}{\beta_{\max}}": lambda R, n: (
-                ((R * n - 1) / 2 + n - R * n) / n
-            )
+            r"\frac1T\sum_k\frac{\beta_k}{\beta_{\max}}": ramps,
+            "R": lambda n, ramp, M: ramp / n,
         },
     ),
 }
