@@ -431,14 +431,14 @@ def originals(folder=None, download=None):
 
 def _require_2a(subjects):
     """Raise OfflineError unless the files of all subjects are here or their server answers."""
-    from moabb.datasets import download
-    from moabb.datasets.bnci.base import BNCI_URL
+    from moabb.datasets import bnci, download
 
+    url = getattr(bnci, "base", bnci).BNCI_URL  # one module up to MOABB 1.2, a package later
     folder = Path(download.get_dataset_path("BNCI", None)) / "MNE-bnci-data"
     here = {file.name for file in folder.rglob("A0*.mat")}
     for subject in subjects:
         if not {f"A{subject:02d}{letter}.mat" for letter in "TE"} <= here:
-            if fetch.may_download() and fetch.is_reachable(BNCI_URL):
+            if fetch.may_download() and fetch.is_reachable(url):
                 return
             raise _no_2a(subject)
 
