@@ -1,5 +1,6 @@
 """`make verified` shows formula and test, and stamps only what a person, or an explicit --stamp, agrees to."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def test_what_is_read_from_the_page_is_counted(book, capsys):
     (book / "tests/derivations/read/x.py").write_text(reads, encoding="utf-8")
     formulas.main(["--stamp", "eq-x-one", "eq-x-two"], book)
     assert "2 formulas, 2 stamped, 1 of them also read" in capsys.readouterr().out
+
+
+def test_the_labels_that_are_counted_are_those_that_are_read():
+    modules = (ROOT / "tests" / "derivations" / "read").glob("*.py")
+    read = [importlib.import_module(f"read.{path.stem}").READ for path in modules]
+    assert formulas.read_from_page(ROOT) == set().union(*read)
 
 
 def test_all_shows_what_is_stamped_and_does_not_ask(book, capsys):

@@ -51,7 +51,7 @@ OF_A_PRODUCT = {  # E(Z - a)², tr(AB)^½: of all that follows, up to a sign
 }
 OVER_AN_INDEX = {
     r"\sum": sum,
-    r"\prod": lambda values: math.prod(values),
+    r"\prod": math.prod,
     r"\max": max,
     r"\min": min,
 }
@@ -239,7 +239,7 @@ class Expression:
             return math.sqrt(self.atom())
         if token == r"\pi":
             return math.pi
-        if token in OVER_AN_INDEX and self.next in ("_", r"\limits"):
+        if token in OVER_AN_INDEX and self.next == "_":
             return self.over_an_index(OVER_AN_INDEX[token])
         if token in OF_A_PRODUCT:
             inner = self.atom() if self.next == "[" else self.product()

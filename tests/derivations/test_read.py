@@ -130,10 +130,8 @@ def is_noticed(latex, label):
             with np.errstate(all="ignore"):
                 if not holds(latex, label, seed):
                     return True
-        except (ValueError, TypeError, IndexError, ArithmeticError):
-            return True
-        except (KeyError, np.linalg.LinAlgError, AssertionError):
-            return True
+        except (ValueError, TypeError, LookupError, ArithmeticError):
+            return True  # the page cannot be read: the test above fails, too
     return False
 
 

@@ -56,6 +56,11 @@ def draws(values, n):
     return cases(list(itertools.product(values, repeat=n))).T
 
 
+def shares_of_right(right):
+    """All cases of the share of right answers in 3, where it is right/5."""
+    return draws([1.0] * right + [0.0] * (5 - right), 3).mean(axis=0)
+
+
 def mean(values):
     return float(np.mean(values))
 
@@ -88,10 +93,6 @@ def normal(z):
 
 def normal_below(z):
     return (1 + math.erf(z / math.sqrt(2))) / 2
-
-
-def relu(z):
-    return np.maximum(z, 0)
 
 
 def normal_mean(function, mean=0.0, sd=1.0, points=60):

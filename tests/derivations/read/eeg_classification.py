@@ -12,11 +12,11 @@ from ways import (
     WIDE,
     Padded,
     covariance,
-    draws,
     gradient,
     integral,
     matrix,
     root,
+    shares_of_right,
     vector,
     weights_of,
 )
@@ -236,9 +236,7 @@ READ = {
         {"right": range(1, 5)},
         {
             "p": lambda k: k / 5,
-            r"\hat p": lambda k: draws([1.0] * k + [0.0] * (5 - k), 3).mean(
-                axis=0
-            ),
+            r"\hat p": shares_of_right,
         },
         {"n": 3},
     ),

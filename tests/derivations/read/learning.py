@@ -14,6 +14,7 @@ from ways import (
     mean,
     pair_covariance,
     root,
+    shares_of_right,
     slope,
     softmax,
     vector,
@@ -193,9 +194,7 @@ READ = {
         {"right": range(1, 5)},
         {
             "R": lambda k: k / 5,
-            r"\hat R": lambda k: draws([1.0] * k + [0.0] * (5 - k), 3).mean(
-                axis=0
-            ),
+            r"\hat R": shares_of_right,
         },
         {"n": 3},
     ),
